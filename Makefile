@@ -1,0 +1,55 @@
+# What can be done here. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-rust test-python test-all lint format image clean
+
+help: ## List the recipes
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## Start the service in front of three fake, unreliable registries
+	$(BIN)/backendify demo
+
+build: $(VENV)/.built ## Build the package, release profile, into .venv
+
+test: lint test-rust test-python ## Every linter and every test but the slow ones
+
+test-rust: ## The core's tests
+	cargo test --locked --quiet
+
+test-python: build ## The package's tests
+	$(BIN)/pytest -m "not slow"
+
+test-all: lint test-rust build ## Everything, the slow tests too
+	$(BIN)/pytest
+
+lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure promises
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets --quiet -- --deny warnings
+	! cargo tree --locked --package backendify-core --edges normal | grep --quiet pyo3
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest backendify._core
+
+format: $(STAMP) ## Format both languages
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Forget what was built
+	rm -rf $(VENV) target
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+$(VENV)/.built: $(STAMP) $(RUST_SOURCES) pyproject.toml
+	$(BIN)/maturin develop --release --quiet
+	touch $@

@@ -1,0 +1,1 @@
+"""One HTTP front for many slow, unreliable company registries."""

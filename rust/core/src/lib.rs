@@ -1,0 +1,3 @@
+//! The rules of backendify, from a question to an answer: the modules in the order in which a request meets them.
+//!
+//! Nothing here reads a clock, the environment or a socket, and nothing knows Python: what is needed is passed in.
