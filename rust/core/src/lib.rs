@@ -1,3 +1,7 @@
 //! The rules of backendify, from a question to an answer: the modules in the order in which a request meets them.
 //!
 //! Nothing here reads a clock, the environment or a socket, and nothing knows Python: what is needed is passed in.
+
+pub mod date;
+pub mod key;
+pub mod record;
