@@ -19,6 +19,8 @@ from backendify.rehearsal.companies import Company
 
 HEAD_BYTES_MAX: Final = 65_536  # a longer head is cut off
 
+_MEDIA_TYPES: Final = {Shape.V1: "application/x-company-v1", Shape.V2: "application/x-company-v2"}
+_MEMBERS: Final = {Shape.V1: ("cn", "closed_on"), Shape.V2: ("company_name", "dissolved_on")}
 _HEAD_END: Final = b"\r\n\r\n"
 _REQUEST_LINE: Final = re.compile(rb"GET (?P<target>[^ ]+) HTTP/1\.(?P<minor>[01])\r\n")
 _CLOSE: Final = re.compile(rb"\r\nconnection:[ \t]*close[ \t]*\r\n", re.IGNORECASE)
@@ -199,7 +201,7 @@ class _Connection(asyncio.Protocol):
         elif turn.outcome is Outcome.ERROR:
             self._reply(500)
         elif company := self._registry.companies.get(number):
-            self._reply(200, f"Content-Type: {MEDIA_TYPES[turn.shape]}\r\n", written(company, turn))
+            self._reply(200, f"Content-Type: {_MEDIA_TYPES[turn.shape]}\r\n", written(company, turn))
         else:
             self._reply(404)
 
@@ -220,17 +222,10 @@ class _Connection(asyncio.Protocol):
             )  # not at once: pipelined requests would nest as deep as they are many
 
 
-MEDIA_TYPES: Final = {Shape.V1: "application/x-company-v1", Shape.V2: "application/x-company-v2"}
-_MEMBERS: Final = {
-    Shape.V1: ("cn", "closed_on", "created_on"),
-    Shape.V2: ("company_name", "dissolved_on", "tin"),
-}
-
-
 def written(company: Company, turn: Turn) -> bytes:
     """Write a company as a registry of that shape does, with a member that nobody asked for."""
-    name, closed_on, other = _MEMBERS[turn.shape]
-    members: dict[str, str | None] = {other: company.number, name: company.name}
+    name, closed_on = _MEMBERS[turn.shape]
+    members: dict[str, str | None] = {"tin": company.number, name: company.name}
     if company.closing or turn.says_null:
         members[closed_on] = company.closed_on
     return json.dumps(members, ensure_ascii=turn.is_ascii).encode()
