@@ -5,8 +5,8 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from statistics import median
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -235,7 +235,8 @@ def test_turns_are_drawn_by_their_shares_and_the_same_each_time() -> None:
     ["error_share", "hang_share", "reset_share", "latency_median_ms", "latency_sigma", "throttle_per_s"],
 )
 def test_behaviour_out_of_bounds_is_refused(field: str) -> None:
+    negative: dict[str, Any] = {field: -0.1}
     with pytest.raises(ValueError, match=r"cannot be negative|expected 0 to 1"):
-        replace(Behaviour(), **{field: -0.1})
+        Behaviour(**negative)
     with pytest.raises(ValueError, match="expected 0 to 1"):
         Behaviour(error_share=0.5, hang_share=0.3, reset_share=0.3)
