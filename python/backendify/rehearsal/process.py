@@ -1,7 +1,7 @@
 """Fake registries in a process of their own, so that the service's event loop and memory are its own too.
 
-The child reads one line of JSON, country to behaviour, and writes one, country to base URL. It lives until its
-standard input ends: a pipe that the kernel closes however the parent dies.
+The child reads one line of JSON, country to behaviour, and writes one, country to base URL. It lives until
+its standard input ends: a pipe that the kernel closes however the parent dies.
 """
 
 import asyncio
