@@ -1,0 +1,1 @@
+"""Fake registries of our own, and the real companies that they know."""
