@@ -1,0 +1,148 @@
+"""GETs over kept-alive HTTP/1.1 connections: a transport for httpx that does little, and does that fast.
+
+Sockets and TLS are asyncio's, parsing is llhttp's (by httptools), requests and replies are httpx's; ours is the
+bounded pool, and `connection.py`. The request target is `request.extensions["target"]`, written as it is: httpx's
+own transport reads the same key. `docs/decisions/0001-upstream-transport.md` compares it with others.
+"""
+
+import asyncio
+import ssl
+from typing import Final
+
+import httpx
+
+from backendify.connection import READ_BYTES, Connection, Origin, Unheard
+
+IDLE_CONNECTIONS_MAX: Final = 64  # kept per registry
+IDLE_S: Final = (
+    15.0  # kept for so long; many servers close after 20 to 75 s, and the first to close wins no race
+)
+
+
+class GetTransport(httpx.AsyncBaseTransport):
+    """Sends GETs, at most `connections_max` at once, and keeps idle connections for the next.
+
+    Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no environment. Of
+    httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest is the caller's: a
+    cancelled request closes its socket at once. Raises httpx's exceptions, `PoolTimeout` when full.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext,
+        connections_max: int,
+        idle_max: int = IDLE_CONNECTIONS_MAX,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._ssl_context = ssl_context
+        self._connections_max = connections_max
+        self._idle_max = idle_max
+        self._idle_s = idle_s
+        self._connecting = 0
+        self._open: set[Connection] = set()
+        self._idle: dict[Origin, list[Connection]] = {}  # the longest idle first
+        self._expiry: asyncio.TimerHandle | None = None
+        self._closed = False
+        # One buffer for all connections: what was read is parsed before the loop reads again.
+        self._read_buffer = memoryview(bytearray(READ_BYTES))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; return when the head of its reply is whole. The caller closes the response."""
+        if request.method != "GET":
+            raise httpx.UnsupportedProtocol(f"only GET is spoken here, not {request.method}")
+        url = request.url
+        origin = (url.scheme, url.host, url.port)
+        message = message_of(request)
+        kept = self._take(origin)
+        if kept is not None:
+            try:
+                return await kept.exchange(message)
+            except Unheard:
+                pass  # closed by the registry while it was idle: once more, on a connection of its own
+        connect_timeout_s = request.extensions.get("timeout", {}).get("connect")
+        connection = await self._connect(origin, connect_timeout_s)
+        return await connection.exchange(message)
+
+    async def aclose(self) -> None:
+        """Close every connection, those in use too."""
+        self._closed = True
+        if self._expiry is not None:
+            self._expiry.cancel()
+        for connection in tuple(self._open):
+            connection.abort()
+        await asyncio.sleep(0)  # the loop closes aborted sockets in its next turn
+
+    async def _connect(self, origin: Origin, timeout_s: float | None) -> Connection:
+        if len(self._open) + self._connecting >= self._connections_max and not self._close_an_idle_one():
+            raise httpx.PoolTimeout(f"all {self._connections_max} connections are in use")
+        scheme, host, port = origin
+        loop = asyncio.get_running_loop()
+        secure = scheme == "https"
+        self._connecting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(origin, self._read_buffer, on_idle=self._keep, on_gone=self._forget),
+                    host,
+                    port or (443 if secure else 80),
+                    ssl=self._ssl_context if secure else None,
+                )
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no connection in time") from error
+        except OSError as error:  # ssl.SSLError and socket.gaierror are some
+            raise httpx.ConnectError(str(error)) from error
+        finally:
+            self._connecting -= 1
+        self._open.add(connection)
+        if self._closed:
+            connection.abort()
+        return connection
+
+    def _take(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_quiet():
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        idle = self._idle.setdefault(connection.origin, [])
+        if len(idle) >= self._idle_max:
+            idle.pop(0).abort()
+        loop = asyncio.get_running_loop()
+        connection.idle_since_s = loop.time()
+        idle.append(connection)
+        if self._expiry is None:
+            self._expiry = loop.call_later(self._idle_s, self._expire)
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        idle = self._idle.get(connection.origin, [])
+        if connection in idle:
+            idle.remove(connection)
+
+    def _close_an_idle_one(self) -> bool:
+        for idle in self._idle.values():
+            if idle:
+                idle.pop(0).abort()
+                return True
+        return False
+
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        idle_before_s = loop.time() - self._idle_s
+        for idle in self._idle.values():
+            while idle and idle[0].idle_since_s <= idle_before_s:
+                idle.pop(0).abort()
+        oldest_s = min((idle[0].idle_since_s for idle in self._idle.values() if idle), default=None)
+        self._expiry = None if oldest_s is None else loop.call_at(oldest_s + self._idle_s, self._expire)
+
+
+def message_of(request: httpx.Request) -> bytes:
+    """Write the request as it goes over the wire; header values must hold no line ends."""
+    target = request.extensions.get("target") or request.url.raw_path
+    fields = b"".join([b"%b: %b\r\n" % field for field in request.headers.raw])
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, fields)
