@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line: the exit status."""
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        click.echo(nl=False)  # flushes, where there is a standard output at all
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BadSettings as error:
@@ -178,15 +178,16 @@ def _describe_usage(error: click.UsageError, command: _Command) -> str:
 
 def _drop_output() -> None:
     """Leave nothing that the interpreter would fail to write at its end (library docs, `signal`)."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        click.echo(nl=False)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _complain(message: str) -> None:
     # Whatever a message holds, it is one line.
-    click.echo(f"backendify: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"backendify: {' '.join(message.split())}", err=True)
 
 
 def _describe(error: Exception) -> str:
@@ -225,7 +226,7 @@ def _check(settings: Settings) -> int:
 
 _SERVE = _Command(
     "serve",
-    "[OPTIONS] ISO=URL…",
+    "[OPTIONS] ISO=URL ...",
     "Serve the companies of these registries: each argument is a country's two letters, '=', and a URL.",
     _serve,
 )
@@ -239,6 +240,8 @@ _COMMANDS = {
             _demo,
             with_registries=False,
         ),
-        _Command("check", "check [OPTIONS] ISO=URL…", "Check a configuration and tell what it says.", _check),
+        _Command(
+            "check", "check [OPTIONS] ISO=URL ...", "Check a configuration and tell what it says.", _check
+        ),
     )
 }

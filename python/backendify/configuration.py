@@ -59,7 +59,7 @@ def read(
             continue
         values[option.field] = _parse(option, texts, name)
         if option.key == "config" and values["config"]:
-            file = _read_file(values["config"])
+            file = _read_file(values["config"], name)
     ignored = tuple(
         name for name in variables if name not in _KNOWN_VARIABLES and not _SERVICE_LINK.fullmatch(name)
     )
@@ -112,10 +112,10 @@ def _parse(option: Option, texts: Sequence[str], name: str) -> object:
     return tuple(values) if option.takes_many else values[-1]
 
 
-def _read_file(path: Path) -> Mapping[str, object]:
+def _read_file(path: Path, option: str) -> Mapping[str, object]:
     import tomllib  # noqa: PLC0415 - 8 ms that only a file needs
 
-    name = f"--config: {shown(str(path))}"
+    name = f"{option}: {shown(str(path))}"
     try:
         with path.open("rb") as file:
             data = file.read(_CONFIG_BYTES_MAX + 1)
@@ -140,7 +140,7 @@ def _read_file(path: Path) -> Mapping[str, object]:
 def _unknown(key: str, path: Path) -> str:
     import difflib  # noqa: PLC0415 - only for this message
 
-    near = difflib.get_close_matches(key.lower().replace("-", "_"), _KEYS_OF_FILES, n=3)
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), _KEYS_OF_FILES, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(_KEYS_OF_FILES)}"
     return f"{shown(key)} in {shown(str(path))}: no such key; {hint}"
 

@@ -19,6 +19,8 @@ _BYTES_OF = {"T": 1 << 40, "G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
 _DURATION = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)")
 _COUNT = re.compile(r"[0-9]{1,15}")
+# Neither a file system nor a TOML file takes these; surrogates stand for bytes that are not UTF-8.
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _SHOWN_CHARS_MAX = 80
 
 
@@ -28,9 +30,8 @@ def shown(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Write a text as a TOML basic string (TOML 1.0, String)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
+    """Write a text as a TOML basic string (TOML 1.0, String), in ASCII: it fits any terminal."""
+    return '"' + re.sub(r'[^ -~]|["\\]', lambda match: f"\\U{ord(match[0]):08x}", text) + '"'
 
 
 class Kind(ABC, Generic[T]):
@@ -238,7 +239,7 @@ class File(Kind[Path]):
 
     def parse(self, text: str) -> Path:
         """Take the name."""
-        if not text or "\0" in text:
+        if not text or _UNWRITABLE.search(text):
             message = "is no file name"
             raise ValueError(message)
         return Path(text)

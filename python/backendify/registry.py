@@ -172,9 +172,12 @@ def _split(url: str) -> SplitResult:
 
 def _host_of(parts: SplitResult) -> str:
     try:
-        return parse_host(parts.hostname or "")
+        host = parse_host(parts.hostname or "")
     except ValueError:
         raise ValueError(_BAD_HOST) from None
+    if "[" in parts.netloc and ":" not in host:  # only IPv6 stands in brackets; nobody speaks IPvFuture
+        raise ValueError(_BAD_HOST)
+    return host
 
 
 def _port_of(parts: SplitResult) -> int:

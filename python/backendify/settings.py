@@ -95,7 +95,9 @@ class Settings:
     port: int = _option(Count(0, 65_535), "9000", "Listen on this port; 0 is any free one.")
     deadline_ms: int = _option(Duration("1ms", "60s"), "900ms", "A customer waits at most so long; then 504.")
     fetch_timeout_ms: int = _option(
-        Duration("1ms", "10m"), "10s", "A fetch may go on for so long after its customers have left."
+        Duration("1ms", "10m"),
+        "10s",
+        "A fetch ends after so long, whether its customers still wait or have left.",
     )
     connect_timeout_ms: int = _option(
         Duration("1ms", "60s"), "300ms", "Connecting to a registry may take so long."
