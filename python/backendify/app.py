@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from backendify import _core, upstream
 from backendify.flight import Flights
 from backendify.guard import Guard
+from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking, Registry
 from backendify.settings import Settings
 from backendify.sweeper import sweep
@@ -18,6 +19,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 CACHE_BYTES_DEFAULT = 40 << 20
+SERVER_ERROR = 500
 
 
 class Service:
@@ -46,8 +48,8 @@ class Service:
             )
             for registry in settings.registries
         ]
-        asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
-        self.flights = Flights(asking.ask_and_keep, flights_max=settings.fetches_max)
+        self._asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
+        self.flights = Flights(self._asking.ask_and_keep, flights_max=settings.fetches_max)
         self.app = _core.App(
             [registry.country for registry in settings.registries],
             self.region,
@@ -55,9 +57,24 @@ class Service:
             on_refresh=self.flights.refresh if settings.refresh_ahead else None,
             on_lifespan=self._live,
         )
+        self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None
+
+    def counters(self) -> Counters:
+        """Read what StatsD is told."""
+        return Counters(
+            hits=self.app.hits,
+            misses=self.app.misses,
+            answers_failed=sum(
+                count for status, count in self.app.answers_by_status() if status >= SERVER_ERROR
+            ),
+            fetches=tuple(self._asking.fetches_by_duration),
+            customers_waiting=self.flights.customers_waiting,
+        )
 
     async def aclose(self) -> None:
         """End the fetches and close every connection to a registry."""
+        if self._statsd:
+            await self._statsd.aclose()
         await self.flights.aclose()
         await self._transport.aclose()
 
@@ -70,6 +87,8 @@ class Service:
         """ASGI's lifespan: sweep while the server serves, close when it stops."""
         await receive()
         sweeper = asyncio.create_task(sweep(self.region))
+        if self._statsd:
+            self._statsd.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sweeper.cancel()

@@ -38,6 +38,8 @@ FETCH_MS_BOUNDS: Final = (
 )
 """Upper bounds of the buckets in which fetches are counted, in milliseconds; one more is for the slower."""
 
+FETCH_BUCKETS: Final = len(FETCH_MS_BOUNDS) + 1
+
 Found: TypeAlias = "list[tuple[Any, ...]] | OSError | UnicodeError"
 
 

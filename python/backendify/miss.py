@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from backendify import errors
 from backendify._core import Outcome, Question, Region
 from backendify.guard import Guard
+from backendify.metrics import FETCH_BUCKETS, fetch_bucket
 from backendify.upstream import Upstream
 
 OUTCOME_OF: Mapping[type[errors.Unanswered], Outcome] = {
@@ -39,6 +40,7 @@ class Asking:
         self.registries = registries
         self._region = region
         self._fetch_timeout_s = fetch_timeout_s
+        self.fetches_by_duration = [0] * FETCH_BUCKETS
 
     async def ask_and_keep(self, question: Question) -> Outcome:
         """Ask the question's registry once; every failure is an outcome, never an exception."""
@@ -49,6 +51,7 @@ class Asking:
             return refusal
         guard.running += 1
         registry.asked += 1
+        begun_s = now_s()
         try:
             reply = await registry.upstream.ask(question.id, deadline_s=self._fetch_timeout_s)
         except errors.Unanswered as error:
@@ -56,6 +59,7 @@ class Asking:
             return OUTCOME_OF[type(error)]
         finally:
             guard.running -= 1
+            self.fetches_by_duration[fetch_bucket((now_s() - begun_s) * 1000)] += 1
         if reply.status in {429, 503}:
             guard.pause(reply.retry_after_s, now_s())
         outcome = self._region.keep(question, reply.status, reply.content_type, reply.body)

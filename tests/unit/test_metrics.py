@@ -79,7 +79,7 @@ async def received(listening: socket.socket, *, until: str) -> list[str]:
 
 async def logged(caplog: pytest.LogCaptureFixture) -> None:
     async with asyncio.timeout(30):
-        while not caplog.records:  # noqa: ASYNC110 - logging tells nobody
+        while not caplog.records:
             await asyncio.sleep(0.01)
 
 

@@ -33,6 +33,8 @@ pub(crate) struct App {
     is_lame_duck: AtomicBool,
     is_closed: AtomicBool,
     answered: [AtomicU64; STATUSES.len()],
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// What is to be done with a request.
@@ -60,6 +62,8 @@ impl App {
         };
         let key = Key { registry, id: question.id.as_bytes() };
         let hit = self.region.get().find(key, &question.id);
+        let counter = if hit.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
         let to_ask = || Question { registry, id: question.id.clone().into_owned(), is_head };
         match hit {
             Some(hit) if hit.is_refresh_due => Decision::AnswerAndRefresh(hit.answer, to_ask()),
@@ -106,6 +110,8 @@ impl App {
             is_lame_duck: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             answered: Default::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         })
     }
 
@@ -167,6 +173,18 @@ impl App {
     fn refuse_misses(&self) {
         self.is_lame_duck.store(true, Ordering::Relaxed);
         self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Company questions answered from the region since the start.
+    #[getter]
+    fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Company questions that the region could not answer.
+    #[getter]
+    fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
     }
 
     /// Answers since the start, by status.
