@@ -1,6 +1,7 @@
 """The app as an ASGI server sees it: both messages are awaited, whatever the server's `send` does."""
 
 import asyncio
+import contextlib
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -117,10 +118,8 @@ async def test_a_send_that_swallows_cancellation_still_gets_the_body() -> None:
         kinds.append(message["type"])
         if len(kinds) == 1:
             entered.set()
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                pass
 
     async def serve() -> None:
         await app(scope(), Server(0).receive, send)
