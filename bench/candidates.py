@@ -7,23 +7,23 @@ They are what `transports.py` measures our own against, and what the tests of `t
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import httpx
 import yarl
-from backendify.connection import HEAD_BYTES_MAX, HeadTooLarge
-from backendify.transport import IDLE_S
 from pyreqwest import exceptions
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.response import Response
 
-KINDS = ("fast", "httpx", "aiohttp", "pyreqwest")
+from backendify.connection import HEAD_BYTES_MAX, HeadTooLarge
+from backendify.transport import IDLE_S
 
 
 def full_url(request: httpx.Request) -> str:
-    """The URL with the target that is asked for."""
+    """Write the URL with the target that is asked for."""
     url = request.url
     return f"{url.scheme}://{url.netloc.decode()}{request.extensions['target'].decode()}"
 
@@ -42,7 +42,11 @@ class AiohttpBody(httpx.AsyncByteStream):
             raise httpx.ReadError(str(error)) from error
 
     async def aclose(self) -> None:
-        self._reply.close() if not self._reply.content.at_eof() else self._reply.release()
+        """Httpx: nobody wants more."""
+        if self._reply.content.at_eof():
+            self._reply.release()
+        else:
+            self._reply.close()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -54,6 +58,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Httpx: send, and return when the head has come."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -79,7 +84,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except aiohttp.ClientConnectorError as error:
             raise httpx.ConnectError(str(error)) from error
         except aiohttp.ClientResponseError as error:
-            if "when reading" in str(error) or "bytes" in str(error):
+            if "Too many" in str(error) or "more than" in str(error):
                 raise HeadTooLarge(str(error)) from error
             raise httpx.RemoteProtocolError(str(error)) from error
         except aiohttp.ClientError as error:
@@ -87,6 +92,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(reply.status, headers=reply.raw_headers, stream=AiohttpBody(reply))
 
     async def aclose(self) -> None:
+        """Httpx: nobody wants more."""
         if self._session is not None:
             await self._session.close()
             await asyncio.sleep(0)
@@ -95,7 +101,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 class PyreqwestBody(httpx.AsyncByteStream):
     """A reply of pyreqwest's as httpx's stream."""
 
-    def __init__(self, context: Any, reply: Any) -> None:
+    def __init__(self, context: AbstractAsyncContextManager[Response], reply: Response) -> None:
         self._context = context
         self._reply = reply
 
@@ -103,10 +109,13 @@ class PyreqwestBody(httpx.AsyncByteStream):
         try:
             while chunk := await self._reply.body_reader.read_chunk():
                 yield bytes(chunk)
+        except exceptions.DecodeError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
         except exceptions.RequestError as error:
             raise httpx.ReadError(str(error)) from error
 
     async def aclose(self) -> None:
+        """Httpx: nobody wants more."""
         await self._context.__aexit__(None, None, None)
 
 
@@ -117,15 +126,16 @@ class PyreqwestTransport(httpx.AsyncBaseTransport):
         builder = (
             ClientBuilder()
             .no_proxy()
-            .follow_redirects(False)
-            .gzip(False)
-            .brotli(False)
-            .zstd(False)
-            .deflate(False)
+            .follow_redirects(enable=False)
+            .gzip(enable=False)
+            .brotli(enable=False)
+            .zstd(enable=False)
+            .deflate(enable=False)
             .http1_only()
             .connect_timeout(timedelta(milliseconds=300))
             .timeout(timedelta(seconds=10))
             .max_connections(connections_max)
+            .pool_timeout(timedelta(milliseconds=300))
             .pool_idle_timeout(timedelta(seconds=IDLE_S))
         )
         if ca_file is not None:
@@ -133,22 +143,28 @@ class PyreqwestTransport(httpx.AsyncBaseTransport):
         self._client: Client = builder.build()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Httpx: send, and return when the head has come."""
         builder = self._client.get(full_url(request)).headers(
             [(name.decode(), value.decode()) for name, value in request.headers.raw]
         )
         context = builder.streamed_read_buffer_limit(4096).build_streamed()
         try:
             reply = await context.__aenter__()
+        except exceptions.PoolTimeoutError as error:
+            raise httpx.PoolTimeout(str(error)) from error
         except exceptions.ConnectTimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
         except exceptions.ConnectError as error:
             raise httpx.ConnectError(str(error)) from error
+        except exceptions.DecodeError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
         except exceptions.RequestError as error:
             raise httpx.ReadError(str(error)) from error
         headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
         return httpx.Response(reply.status, headers=headers, stream=PyreqwestBody(context, reply))
 
     async def aclose(self) -> None:
+        """Httpx: nobody wants more."""
         await self._client.close()
 
 

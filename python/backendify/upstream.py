@@ -1,7 +1,8 @@
 """Asking a registry: one company id in, one reply out, or the reason why there is none.
 
-Beside the transport under it this is the only file that knows of httpx. Any `httpx.AsyncBaseTransport` will do.
-It is called directly: `httpx.AsyncClient` would cost more than all the rest, and add cookies and redirects.
+Beside the transport under it this is the only file that knows of httpx. Any `httpx.AsyncBaseTransport` will
+do. It is called directly: `httpx.AsyncClient` would cost more than all the rest, and add cookies and
+redirects.
 """
 
 import asyncio
@@ -90,8 +91,8 @@ class Upstream:
     async def ask(self, company_id: str, *, deadline_s: float) -> Reply:
         """Ask once, for at most `deadline_s` from now. Raises Unanswered; cancelling it closes the socket.
 
-        A kept connection that turns out to be closed is replaced once; whether to try again after anything else
-        is the caller's decision.
+        A kept connection that turns out to be closed is replaced once; whether to try again after anything
+        else is the caller's decision.
         """
         request = httpx.Request(
             "GET",
@@ -158,8 +159,8 @@ def make_transport(
 def company_path(base_path: bytes, company_id: str) -> bytes:
     """Build the request target for an id: one segment under the registry's base path, whatever it holds.
 
-    Every byte outside RFC 3986 §2.3 unreserved is percent-encoded; in an id made of dots only the dots are too,
-    since `.` and `..` mean other paths (§5.2.4). The base path is kept, but for its trailing slashes.
+    Every byte outside RFC 3986 §2.3 unreserved is percent-encoded; in an id made of dots only the dots are
+    too, since `.` and `..` mean other paths (§5.2.4). The base path is kept, but for its trailing slashes.
     """
     segment = urllib.parse.quote(company_id, safe="") if company_id.strip(".") else "%2E" * len(company_id)
     return b"%b/companies/%b" % (base_path.rstrip(b"/"), segment.encode("ascii"))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from backendify.upstream import Registry, Upstream, make_transport
 from raw_registry import Behaviour, Connect, RawRegistry, Start
 
 ROOT = Path(__file__).parents[2]
 TRANSPORTS = os.environ.get("BACKENDIFY_TEST_TRANSPORTS", "fast,httpx").split(",")
-"""Others, `aiohttp` for one, are those of bench/candidates.py: the table in docs/decisions/0001 was made so."""
+"""Others are those of bench/candidates.py; the table of docs/decisions/0001 was made with all of them."""
 
 
 def candidate(kind: str, **options: object) -> httpx.AsyncBaseTransport:
@@ -59,7 +60,7 @@ async def connect(kind: str) -> AsyncIterator[Connect]:
     """Make an upstream client, of a registry or of a base URL."""
     transports = []
 
-    def connector(
+    def connector(  # noqa: PLR0913  # what tests vary
         registry: RawRegistry | str,
         *,
         path: str = "",

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
 from backendify import errors
 from backendify.connection import HEAD_BYTES_MAX
 from backendify.transport import GetTransport
@@ -20,11 +21,7 @@ ENDLESS_BYTES = 64 << 20  # what a registry would send if nobody stopped it
 
 def sockets_open() -> int:
     """Count this process's sockets."""
-    targets = []
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            targets.append(os.readlink(f"/proc/self/fd/{name}"))
-    return sum(target.startswith("socket:") for target in targets)
+    return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
 
 
 async def pour(visit: Visit, first: bytes, again: bytes) -> int:
@@ -48,7 +45,9 @@ async def pour(visit: Visit, first: bytes, again: bytes) -> int:
     ],
     ids=["by length", "by chunks", "until the end"],
 )
-async def test_a_body_may_be_as_long_as_its_bound_and_no_longer(framed: object, start: Start, connect: Connect) -> None:
+async def test_a_body_may_be_as_long_as_its_bound_and_no_longer(
+    framed: object, start: Start, connect: Connect
+) -> None:
     bodies = [b"x" * BODY_BYTES_MAX, b"x" * (BODY_BYTES_MAX + 1)]
 
     async def behaviour(visit: Visit) -> None:
@@ -83,7 +82,9 @@ async def test_a_body_announced_too_long_is_refused_before_it_comes(start: Start
         pytest.param(HEAD, b"X-Filler: " + b"x" * 8000 + b"\r\n", errors.HeadersTooLarge, id="headers"),
         pytest.param(HEAD + b"X: ", b"x" * 8192, errors.HeadersTooLarge, id="one header"),
         pytest.param(b"HTTP/1.1 200 ", b"x" * 8192, errors.HeadersTooLarge, id="a reason"),
-        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 200, errors.HeadersTooLarge, id="interim replies"),
+        pytest.param(
+            b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 200, errors.HeadersTooLarge, id="interim replies"
+        ),
         pytest.param(
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n2;x=",
             b"x" * 8192,
@@ -131,7 +132,11 @@ async def test_headers_may_be_as_long_as_their_bound_and_no_longer(start: Start,
 
 async def test_an_error_with_an_endless_body_is_that_error(start: Start, connect: Connect) -> None:
     async def behaviour(visit: Visit) -> None:
-        await pour(visit, b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n", b"400\r\n" + b"x" * 1024 + b"\r\n")
+        await pour(
+            visit,
+            b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"400\r\n" + b"x" * 1024 + b"\r\n",
+        )
 
     registry = await start(behaviour)
     reply = await connect(registry).ask("1", deadline_s=30)
@@ -260,7 +265,7 @@ def deaf_port() -> Iterator[int]:
         listener.listen(0)
         for _ in range(3):
             client = stack.enter_context(socket.socket())
-            client.setblocking(False)
+            client.setblocking(False)  # noqa: FBT003  # its only argument
             with contextlib.suppress(BlockingIOError):
                 client.connect(listener.getsockname())
         yield listener.getsockname()[1]

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from backendify import errors
 from raw_registry import OK, Connect, Start, Visit, says
 
@@ -18,10 +19,12 @@ WHOLE = {
         b"0\r\nContent-Type: text/plain\r\n\r\n",
     ),
     "after interim replies": (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Type: text/plain\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Type: text/plain\r\n\r\n",
         HEAD + b"Content-Length: 5\r\n\r\nhello",
     ),
-    "HTTP/1.0, kept": (HEAD.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
+    "HTTP/1.0, kept": (
+        HEAD.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+    ),
 }
 LAST = {
     "connection: close": (HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",),
@@ -55,7 +58,9 @@ async def test_a_last_reply_is_whole_and_closes_its_connection(
         assert len(registry.visits) == visits
 
 
-async def test_a_registry_that_says_close_and_does_not_is_closed_by_us(start: Start, connect: Connect) -> None:
+async def test_a_registry_that_says_close_and_does_not_is_closed_by_us(
+    start: Start, connect: Connect
+) -> None:
     registry = await start(says(*LAST["connection: close"]))
     await connect(registry).ask("1", deadline_s=5)
     await registry.until_open(0)
@@ -85,7 +90,12 @@ async def test_a_status_without_body_ends_with_its_head(status: int, start: Star
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n", id="an interim reply only"),
     ],
 )
-async def test_a_truncated_reply_is_a_reset(part: bytes, reset: bool, start: Start, connect: Connect) -> None:  # noqa: FBT001
+async def test_a_truncated_reply_is_a_reset(
+    part: bytes,
+    reset: bool,  # noqa: FBT001  # pytest names its arguments
+    start: Start,
+    connect: Connect,
+) -> None:
     async def behaviour(visit: Visit) -> None:
         await visit.request()
         await visit.say(part)
@@ -98,7 +108,9 @@ async def test_a_truncated_reply_is_a_reset(part: bytes, reset: bool, start: Sta
     assert len(registry.heads) == 1
 
 
-async def test_a_reset_is_no_end_of_a_body_that_ends_with_the_connection(start: Start, connect: Connect) -> None:
+async def test_a_reset_is_no_end_of_a_body_that_ends_with_the_connection(
+    start: Start, connect: Connect
+) -> None:
     async def behaviour(visit: Visit) -> None:
         await visit.request()
         await visit.say(HEAD + b"\r\nhel")
@@ -124,7 +136,8 @@ async def test_a_reset_is_no_end_of_a_body_that_ends_with_the_connection(start: 
         HEAD + b"Content-Length: -5\r\n\r\nhello",
         HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         pytest.param(
-            HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", id="both framings"
+            HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            id="both framings",
         ),
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nfive\r\nhello\r\n0\r\n\r\n",
         HEAD + b"X: a\x00b\r\nContent-Length: 0\r\n\r\n",
@@ -153,7 +166,9 @@ async def test_two_replies_at_once_do_not_answer_the_next_request(start: Start, 
     assert len(registry.visits) == 2
 
 
-async def test_what_comes_unasked_between_requests_does_not_answer_the_next(start: Start, connect: Connect) -> None:
+async def test_what_comes_unasked_between_requests_does_not_answer_the_next(
+    start: Start, connect: Connect
+) -> None:
     said = asyncio.Event()
 
     async def behaviour(visit: Visit) -> None:
@@ -171,5 +186,3 @@ async def test_what_comes_unasked_between_requests_does_not_answer_the_next(star
     await said.wait()  # it lies in our socket's buffer, and the loop has not read it yet
     assert (await upstream.ask("2", deadline_s=5)).body == b"{}"
     assert len(registry.visits) == 2
-
-
