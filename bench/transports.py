@@ -204,7 +204,7 @@ def circumstances() -> dict[str, object]:
             subprocess.check_output([*git, "status", "--porcelain", "python", "bench/*.py"])
         ),
         "command": " ".join(["python", "bench/transports.py", *sys.argv[1:]]),
-        "machine": f"{model[0].split(':')[1].strip() if model else platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{model[0].split(':')[1].strip() if model else 'unknown'}, {os.cpu_count()} cores",
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
