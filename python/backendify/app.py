@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from backendify import _core, upstream
+from backendify import _core
 from backendify.flight import Flights
 from backendify.guard import Guard
 from backendify.metrics import Counters, StatsD
@@ -40,9 +40,7 @@ class Service:
             Registry(
                 country=registry.country,
                 upstream=Upstream(
-                    upstream.Registry(registry.country, registry.url, registry.headers),
-                    transport=self._transport,
-                    connect_timeout_ms=settings.connect_timeout_ms,
+                    registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms
                 ),
                 guard=Guard(concurrency_max=settings.registry_concurrency),
             )
