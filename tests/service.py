@@ -96,6 +96,15 @@ async def running(
             await service.reading
 
 
+async def failing(registries: Mapping[str, str], *options: str) -> tuple[int, str]:
+    """Start a service that cannot serve: (exit status, standard error)."""
+    process = await asyncio.create_subprocess_exec(
+        *_command(registries, options, "granian"), stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, told.decode()
+
+
 def _command(registries: Mapping[str, str], options: tuple[str, ...], kind: Kind) -> list[str]:
     if kind == "uvicorn":
         return [

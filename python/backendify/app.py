@@ -1,10 +1,14 @@
 """The composition root: region, upstream clients and miss path, behind one ASGI app."""
 
 import asyncio
+import os
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from backendify import _core
+from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.flight import Flights
 from backendify.guard import Guard
 from backendify.metrics import Counters, StatsD
@@ -20,6 +24,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 CACHE_BYTES_DEFAULT = 40 << 20
 SERVER_ERROR = 500
+STATM = Path("/proc/self/statm")
 
 
 class Service:
@@ -32,6 +37,7 @@ class Service:
             negative_ttl_ms=settings.negative_ttl_ms,
             stale_ms=settings.stale_if_error_ms,
         )
+        self._started_at_s = time.monotonic()
         self._deadline_s = settings.deadline_ms / 1000
         self._transport = make_transport(
             settings.transport, ca_file=settings.registry_ca, connections_max=settings.fetches_max
@@ -69,6 +75,41 @@ class Service:
             customers_waiting=self.flights.customers_waiting,
         )
 
+    def stats(self) -> Stats:
+        """Read what operators are told."""
+        found = self.region.stats()
+        return Stats(
+            version=_core.VERSION,
+            uptime_s=time.monotonic() - self._started_at_s,
+            draining=self.app.is_draining,
+            hits=self.app.hits,
+            misses=self.app.misses,
+            collapsed=self.flights.joined,
+            stored=found.stores,
+            answers=dict(self.app.answers_by_status()),
+            cache=CacheStats(
+                bytes=found.bytes_used,
+                capacity_bytes=found.bytes_capacity,
+                records=found.records,
+                evictions=found.evictions,
+                expired=found.expired,
+                oversize=found.oversize,
+            ),
+            fetches_running=len(self.flights),
+            customers_waiting=self.flights.customers_waiting,
+            registries=tuple(
+                RegistryStats(
+                    country=registry.country,
+                    asked=registry.asked,
+                    answered=registry.answered,
+                    failed=registry.failed,
+                    running=registry.guard.running,
+                )
+                for registry in self.registries
+            ),
+            rss_bytes=_rss_bytes(),
+        )
+
     async def aclose(self) -> None:
         """End the fetches and close every connection to a registry."""
         if self._statsd:
@@ -92,3 +133,8 @@ class Service:
         sweeper.cancel()
         await self.aclose()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _rss_bytes() -> int:
+    """Resident memory of this process (proc(5), statm)."""
+    return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

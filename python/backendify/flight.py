@@ -25,6 +25,7 @@ class Flights:
         self._fetch = fetch
         self._flights_max = flights_max
         self._waiters: dict[Question, set[asyncio.Future[Outcome]]] = {}
+        self.joined = 0  # customers who found their question under way, since the start
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_refresh_s: dict[Question, float] = {}
 
@@ -41,6 +42,7 @@ class Flights:
         """Wait for a question's outcome, at most `deadline_s` seconds: (outcome, was a fetch under way already?)."""
         waiters = self._waiters.get(question)
         collapsed = waiters is not None
+        self.joined += collapsed
         if waiters is None:
             if len(self._waiters) >= self._flights_max:
                 return Outcome.OVERLOADED, False

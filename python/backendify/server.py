@@ -15,6 +15,8 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from backendify import _core
+from backendify.address import Address
+from backendify.admin import Admin
 from backendify.app import Service
 from backendify.settings import Settings
 
@@ -28,19 +30,25 @@ CONNECTIONS_MAX = 1024
 CLOSE_S = 1.0
 
 
+class CannotListenError(Exception):
+    """An address that was asked for cannot be had."""
+
+    def __init__(self, address: Address, error: OSError) -> None:
+        super().__init__(f"cannot listen on {address}: {error.strerror or error}")
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: the process's exit status."""
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        host, port = _free_address(settings.host, settings.port)
-    except OSError as error:
-        LOGGER.error("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror or error)  # noqa: TRY400
+        asyncio.run(_serve(settings, _free_address(settings.host, settings.port)))
+    except CannotListenError as error:
+        LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
         return 1
-    asyncio.run(_serve(settings, host, port))
     return 0
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
+async def _serve(settings: Settings, address: Address) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,8 +56,8 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     service = Service(settings)
     server = Server(
         service.app,
-        address=host,
-        port=port,
+        address=address.host,
+        port=address.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,
@@ -60,11 +68,10 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         ),
         log_enabled=False,
     )
+    admin = await _start_admin(settings, service)
     serving = asyncio.create_task(server.serve())
-    await _until_listening(host, port, serving)
-    LOGGER.warning(
-        "%s listens on http://%s:%d, %d registries", _core.VERSION, host, port, len(settings.registries)
-    )
+    await _until_listening(address, serving)
+    LOGGER.warning("%s listens on http://%s, %d registries", _core.VERSION, address, len(settings.registries))
     await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
     if stop.done() and stop.result() is signal.SIGTERM:
         service.app.start_lame_duck()
@@ -73,8 +80,25 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     server.stop()  # type: ignore[no-untyped-call]  # granian's own lack of types
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(serving, settings.drain_ms / 1000)
+    if admin:
+        await admin.aclose()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.aclose(), CLOSE_S)
+
+
+async def _start_admin(settings: Settings, service: Service) -> Admin | None:
+    """Listen for operators. A taken address is an error only when it was asked for by name."""
+    if settings.admin is None:
+        return None
+    admin = Admin(settings.admin.host, settings.admin.port, read=service.stats)
+    try:
+        await admin.start()
+    except OSError as error:
+        if settings.admin_by_name:
+            raise CannotListenError(settings.admin, error) from error
+        LOGGER.warning("no listener for operators on %s: %s", settings.admin, error.strerror or error)
+        return None
+    return admin
 
 
 def _ask_to_stop(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
@@ -82,23 +106,25 @@ def _ask_to_stop(stop: asyncio.Future[signal.Signals], number: signal.Signals) -
         stop.set_result(number)
 
 
-def _free_address(host: str, port: int) -> tuple[str, int]:
+def _free_address(host: str, port: int) -> Address:
     """Resolve the address, and refuse a taken one: Granian's own sockets set SO_REUSEPORT and would share it."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        bound_host, bound_port = probe.getsockname()[:2]
-    return bound_host, bound_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return Address(*probe.getsockname()[:2])
+    except OSError as error:
+        raise CannotListenError(Address(host, port), error) from error
 
 
-async def _until_listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+async def _until_listening(address: Address, serving: asyncio.Task[None]) -> None:
     """Granian does not tell when it accepts: wait until a connection succeeds, or until serving has failed."""
     while not serving.done():
         with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(host, port)
+            _, writer = await asyncio.open_connection(*address)
             writer.close()
             return
         await asyncio.sleep(0.005)

@@ -175,6 +175,12 @@ impl App {
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
+    /// Is `/status` 503?
+    #[getter]
+    fn is_draining(&self) -> bool {
+        self.is_lame_duck.load(Ordering::Relaxed)
+    }
+
     /// Company questions answered from the region since the start.
     #[getter]
     fn hits(&self) -> u64 {
