@@ -2,8 +2,8 @@
 //!
 //! Nothing here reads a clock, the environment or a socket, and nothing knows Python: what is needed is passed in.
 
-pub mod date;
-pub mod key; // where its record would lie
 pub mod query; // which company is asked for
+pub mod key; // where its record would lie
 pub mod record; // what is remembered of a registry's answer
-pub mod registry; // what a registry says, to a company // its dates
+pub mod registry; // a registry's reply to a company
+pub mod date; // its dates, from text and back
