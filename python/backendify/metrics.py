@@ -80,7 +80,7 @@ class StatsD:
         self._server = server
         self._read = read
         self._interval_s = interval_s
-        self._sent = read()
+        self._sent: Counters | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._complained = False
@@ -111,7 +111,7 @@ class StatsD:
         while True:
             try:
                 fresh = _connect(await _look_up(host, port))
-            except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot encode
+            except (OSError, UnicodeError, RuntimeError) as error:  # no name for IDNA; no thread to be had
                 self._complain(f"cannot reach the StatsD server {self._server}: {error}")
             else:
                 if self._socket is not None:
@@ -126,7 +126,7 @@ class StatsD:
 
     def _send(self) -> None:
         before, self._sent = self._sent, self._read()
-        if self._socket is None:
+        if self._socket is None or before is None:
             return
         for datagram in pack(lines(before, self._sent)):
             try:
