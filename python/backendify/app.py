@@ -1,16 +1,15 @@
 """The composition root: region, upstream clients and miss path, behind one ASGI app."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.flight import Flights
 from backendify.guard import Guard
+from backendify.memory import Limit, Plan, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking, Registry
 from backendify.settings import Settings
@@ -22,17 +21,17 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
-CACHE_BYTES_DEFAULT = 40 << 20
 SERVER_ERROR = 500
-STATM = Path("/proc/self/statm")
 
 
 class Service:
     """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self.plan = plan
+        fetches_max = min(settings.fetches_max, plan.fetches_max)
         self.region = _core.Region(
-            bytes=settings.cache_bytes or CACHE_BYTES_DEFAULT,
+            bytes=plan.region_bytes,
             ttl_ms=settings.ttl_ms,
             negative_ttl_ms=settings.negative_ttl_ms,
             stale_ms=settings.stale_if_error_ms,
@@ -40,7 +39,7 @@ class Service:
         self._started_at_s = time.monotonic()
         self._deadline_s = settings.deadline_ms / 1000
         self._transport = make_transport(
-            settings.transport, ca_file=settings.registry_ca, connections_max=settings.fetches_max
+            settings.transport, ca_file=settings.registry_ca, connections_max=fetches_max
         )
         self.registries = [
             Registry(
@@ -53,7 +52,7 @@ class Service:
             for registry in settings.registries
         ]
         self._asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
-        self.flights = Flights(self._asking.ask_and_keep, flights_max=settings.fetches_max)
+        self.flights = Flights(self._asking.ask_and_keep, flights_max=fetches_max)
         self.app = _core.App(
             [registry.country for registry in settings.registries],
             self.region,
@@ -107,7 +106,8 @@ class Service:
                 )
                 for registry in self.registries
             ),
-            rss_bytes=_rss_bytes(),
+            rss_bytes=rss_bytes(),
+            memory_limit_bytes=self.plan.limit.bytes,
         )
 
     async def aclose(self) -> None:
@@ -135,6 +135,7 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _rss_bytes() -> int:
-    """Resident memory of this process (proc(5), statm)."""
-    return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def plan_memory(settings: Settings) -> Plan:
+    """Share out the limit that is found or given. Raises :class:`backendify.memory.NotEnoughMemory`."""
+    limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit()
+    return plan(limit, cache_size=settings.cache_bytes, region_is_memory=True)

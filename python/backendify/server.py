@@ -17,7 +17,8 @@ from granian.server.embed import Server
 from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
-from backendify.app import Service
+from backendify.app import Service, plan_memory
+from backendify.memory import NotEnoughMemory, Plan
 from backendify.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ LOGGER = logging.getLogger(__name__)
 HEAD_BYTES_MAX = 28 * 1024
 # Balancers keep idle connections for about 60 s; the one who closes first must not be the server.
 IDLE_MS = 75_000
-CONNECTIONS_MAX = 1024
 # What is in flight is answered or given up within this many seconds after the drain; engines kill at 10.
 CLOSE_S = 1.0
 
@@ -41,19 +41,25 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: the process's exit status."""
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        asyncio.run(_serve(settings, _free_address(settings.host, settings.port)))
+        plan = plan_memory(settings)
+    except NotEnoughMemory as error:
+        LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
+        return 2
+    LOGGER.warning("%s", plan.line())
+    try:
+        asyncio.run(_serve(settings, plan, _free_address(settings.host, settings.port)))
     except CannotListenError as error:
         LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
         return 1
     return 0
 
 
-async def _serve(settings: Settings, address: Address) -> None:
+async def _serve(settings: Settings, plan: Plan, address: Address) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    service = Service(settings)
+    service = Service(settings, plan)
     server = Server(
         service.app,
         address=address.host,
@@ -62,7 +68,7 @@ async def _serve(settings: Settings, address: Address) -> None:
         http=HTTPModes.http1,
         websockets=False,
         backlog=1024,
-        backpressure=CONNECTIONS_MAX,
+        backpressure=plan.connections_max,
         http1_settings=HTTP1Settings(
             header_read_timeout=IDLE_MS, max_buffer_size=HEAD_BYTES_MAX, pipeline_flush=True
         ),
