@@ -2,6 +2,14 @@
 //!
 //! Nothing here reads a clock, the environment or a socket, and nothing knows Python: what is needed is passed in.
 
-pub mod date;
+pub mod answer;
+pub mod country; // which registry knows it
+pub mod date; // its dates
+pub mod freshness; // may it still be told, and is the company active now
 pub mod key;
-pub mod record;
+pub mod outcome; // a miss: what became of it
+pub mod query; // which company is asked for
+pub mod record; // what is remembered of a registry's answer
+pub mod region; // where its record would lie
+pub mod registry; // what a registry says -> a company
+pub mod request; // what is asked for, or why it is refused // status, fields and body
