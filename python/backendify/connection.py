@@ -64,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
             raise
 
     def is_quiet(self) -> bool:
-        """Tell whether an idle connection is open and silent: no end to read, nothing that nobody asked for."""
+        """Tell whether an idle connection is open and silent: no end, nothing that nobody asked for."""
         if self._transport.is_closing():
             return False
         poll = select.poll()
@@ -185,7 +185,7 @@ class Exchange(httpx.AsyncByteStream):
             self._reusable = False
             self.fail(httpx.RemoteProtocolError(f"not an HTTP/1.1 reply: {error}"))
         if self._head_bytes > HEAD_BYTES_MAX:
-            self._reusable = False
+            self._complete = self._reusable = False  # refused even where one read brought all of it
             self.fail(HeadTooLarge(f"more than {HEAD_BYTES_MAX} octets beside the body"))
         self._wake()
 

@@ -1,8 +1,9 @@
 """GETs over kept-alive HTTP/1.1 connections: a transport for httpx that does little, and does that fast.
 
-Sockets and TLS are asyncio's, parsing is llhttp's (by httptools), requests and replies are httpx's; ours is the
-bounded pool, and `connection.py`. The request target is `request.extensions["target"]`, written as it is: httpx's
-own transport reads the same key. `docs/decisions/0001-upstream-transport.md` compares it with others.
+Sockets and TLS are asyncio's, parsing is llhttp's (by httptools), requests and replies are httpx's; ours
+are the bounded pool and `connection.py`. The request target is `request.extensions["target"]`, written as
+it is; httpx's own transport reads the same key. `docs/decisions/0001-upstream-transport.md` compares it
+with others.
 """
 
 import asyncio
@@ -22,9 +23,10 @@ IDLE_S: Final = (
 class GetTransport(httpx.AsyncBaseTransport):
     """Sends GETs, at most `connections_max` at once, and keeps idle connections for the next.
 
-    Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no environment. Of
-    httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest is the caller's: a
-    cancelled request closes its socket at once. Raises httpx's exceptions, `PoolTimeout` when full.
+    Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no
+    environment. Of httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest
+    is the caller's: a cancelled request closes its socket at once. Raises httpx's exceptions, `PoolTimeout`
+    when full.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Asking a registry: one company id in, one reply out, or the reason why there is none.
 
-Beside the transport under it this is the only file that knows of httpx. Any `httpx.AsyncBaseTransport` will do.
-It is called directly: `httpx.AsyncClient` would cost more than all the rest, and add cookies and redirects.
+Beside the transport under it this is the only file that knows of httpx. Any `httpx.AsyncBaseTransport` will
+do. It is called directly: `httpx.AsyncClient` would cost more than all the rest, and add cookies and
+redirects.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import email.utils
 import ssl
 import time
 import urllib.parse
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ import httpx
 
 from backendify import errors
 from backendify.connection import HeadTooLarge
+from backendify.registry import Registry
 from backendify.transport import IDLE_CONNECTIONS_MAX, IDLE_S, GetTransport
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -25,18 +27,6 @@ CONNECT_TIMEOUT_MS: Final = 300
 DRAIN_MS: Final = 50  # for the rest of a reply that nobody reads, so that its connection can be kept
 RETRY_AFTER_MAX_S: Final = 3600.0
 
-_FRAMING: Final = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)  # what these say is the transport's to say
 _REASONS: Final[tuple[tuple[type[Exception], type[errors.Unanswered]], ...]] = (  # the first that fits
     (httpx.ConnectTimeout, errors.ConnectFailed),
     (httpx.ConnectError, errors.ConnectFailed),
@@ -48,15 +38,6 @@ _REASONS: Final[tuple[tuple[type[Exception], type[errors.Unanswered]], ...]] = (
     (httpx.TransportError, errors.Reset),
 )
 _NO_BODY: Final = httpx.ByteStream(b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """One country's registry. `base_url` has no credentials, dot segments, query or fragment."""
-
-    country: str
-    base_url: str
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # values may be secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +61,17 @@ class Upstream:
         transport: httpx.AsyncBaseTransport,
         connect_timeout_ms: float = CONNECT_TIMEOUT_MS,
     ) -> None:
-        base = urllib.parse.urlsplit(registry.base_url)
-        self._base_path = base.path.encode("ascii")
-        self._url = httpx.URL(registry.base_url).copy_with(path="/")
-        self._headers = headers_for(registry, self._url)
+        self._base_path = registry.base_path.encode("ascii")
+        self._url = httpx.URL(scheme=registry.scheme, host=registry.host, port=registry.port)
+        self._headers = headers_for(registry)
         self._transport = transport
         self._timeout = {"connect": connect_timeout_ms / 1000, "pool": connect_timeout_ms / 1000}
 
     async def ask(self, company_id: str, *, deadline_s: float) -> Reply:
         """Ask once, for at most `deadline_s` from now. Raises Unanswered; cancelling it closes the socket.
 
-        A kept connection that turns out to be closed is replaced once; whether to try again after anything else
-        is the caller's decision.
+        A kept connection that turns out to be closed is replaced once; whether to try again after anything
+        else is the caller's decision.
         """
         request = httpx.Request(
             "GET",
@@ -158,25 +138,18 @@ def make_transport(
 def company_path(base_path: bytes, company_id: str) -> bytes:
     """Build the request target for an id: one segment under the registry's base path, whatever it holds.
 
-    Every byte outside RFC 3986 §2.3 unreserved is percent-encoded; in an id made of dots only the dots are too,
-    since `.` and `..` mean other paths (§5.2.4). The base path is kept, but for its trailing slashes.
+    Every byte outside RFC 3986 §2.3 unreserved is percent-encoded; in an id made of dots only the dots are
+    too, since `.` and `..` mean other paths (§5.2.4). The base path is kept, but for its trailing slashes.
     """
     segment = urllib.parse.quote(company_id, safe="") if company_id.strip(".") else "%2E" * len(company_id)
     return b"%b/companies/%b" % (base_path.rstrip(b"/"), segment.encode("ascii"))
 
 
-def headers_for(registry: Registry, url: httpx.URL) -> httpx.Headers:
-    """Build the headers of every request. Raises ValueError, which names no value, for a wrong one."""
+def headers_for(registry: Registry) -> httpx.Headers:
+    """Build the headers of every request: the registry's own may replace `Accept` and `User-Agent`."""
     given = {name.lower() for name, _ in registry.headers}
-    if forbidden := given & _FRAMING:
-        raise ValueError(f"the header {min(forbidden)} is not the configuration's to set")
-    for name, value in registry.headers:
-        if not name or not set(name).isdisjoint("\r\n\0: ") or not set(value).isdisjoint("\r\n\0"):
-            raise ValueError(
-                f"the header {name!r} holds a line end or another character that headers cannot hold"
-            )
     own = (
-        ("Host", url.netloc.decode("ascii")),
+        ("Host", registry.authority),
         ("Accept", "application/x-company-v1, application/x-company-v2"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", "backendify"),

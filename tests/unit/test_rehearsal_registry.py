@@ -54,7 +54,7 @@ def question(number: str, *headers: str) -> str:
 
 async def wait_until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not reached():  # noqa: ASYNC110 (the registry counts; it has nobody to tell)
+        while not reached():
             await asyncio.sleep(0.001)
 
 

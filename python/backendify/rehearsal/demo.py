@@ -6,9 +6,10 @@ from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Final
 
 from backendify import server
+from backendify.registry import RegistryKind
 from backendify.rehearsal import process
 from backendify.rehearsal.behaviour import Behaviour, Shape
-from backendify.settings import Settings, parse_registry
+from backendify.settings import Settings
 
 CLOSED: Final = "000001C"
 CLOSES_LATER: Final = "000001I"
@@ -65,7 +66,7 @@ def run(settings: Settings) -> int:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
     try:
         with process.started({country: part.behaviour for country, part in CAST.items()}) as urls:
-            registries = tuple(parse_registry(f"{country}={url}") for country, url in urls.items())
+            registries = tuple(RegistryKind().parse(f"{country}={url}") for country, url in urls.items())
             sys.stdout.write(welcome(settings.host, port))
             sys.stdout.flush()
             return server.run(replace(settings, port=port, registries=registries))

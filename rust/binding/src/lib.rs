@@ -1,8 +1,55 @@
 //! The border: everything Python sees of the rules, and nothing else.
 #![deny(unsafe_code)]
 
+mod app; // App.__call__: a hit is answered here, a miss goes to Python
+mod clock; // the only reader of clocks
+mod outcome; // what became of a question
+mod question; // what a miss is about
+mod region; // where records lie
+mod reply; // an answer on its way to the server
+mod scope; // the few keys we read of an ASGI scope
+
 use pyo3::prelude::*;
 
 /// The module `backendify._core`.
+// Free-threaded CPython is not claimed: nothing here was tested on it yet.
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    use pyo3::exceptions::PyValueError;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::app::App;
+    #[pymodule_export]
+    use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::question::Question;
+    #[pymodule_export]
+    use crate::region::Region;
+    #[pymodule_export]
+    use crate::reply::Reply;
+
+    /// `release`, `profiling` or `debug`: a benchmark of a debug build says nothing.
+    #[pymodule_export]
+    const BUILD_PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+
+    /// The version of both crates and of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Reads a registry's 200: see `backendify_core::registry::normalise`.
+    #[pyfunction]
+    fn normalise(content_type: &[u8], body: &[u8]) -> Outcome {
+        Outcome::of_reply(200, content_type, body)
+    }
+
+    /// Reads a query string into (country, id).
+    ///
+    /// Raises `ValueError` with the reason when it does not name one company.
+    #[pyfunction]
+    fn parse_query(query: &[u8]) -> PyResult<(String, String)> {
+        backendify_core::query::parse(query)
+            .map(|question| (question.country.into_owned(), question.id.into_owned()))
+            .map_err(|problem| PyValueError::new_err(problem.to_string()))
+    }
+}

@@ -12,7 +12,10 @@ mod entry;
 mod evict;
 mod held;
 mod layout;
+mod store;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod vouch;
 
 pub use age::BootTime;
@@ -24,14 +27,12 @@ use crate::freshness::Lifetimes;
 use crate::key::{Key, Places};
 use crate::record::Record;
 use age::Ages;
-use bucket::{Bucket, Spot, Wanted};
+use bucket::{Bucket, Span, Wanted};
 use checksum::Checksum;
 use counters::{COUNTER_WORDS, Counter};
 use entry::Draft;
-use evict::Load;
-use held::Held;
 use layout::{
-    BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, State, Words, low_half,
+    BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, Words, low_half,
 };
 use sync::{AtomicU64, Ordering};
 use vouch::Vouched;
@@ -80,7 +81,7 @@ pub struct Swept {
     /// Buckets looked at.
     pub buckets: u32,
     /// Records cleared because their time was up.
-    pub cleared: u64,
+    pub cleared: u32,
 }
 
 /// The region, as one worker sees it.
@@ -93,16 +94,6 @@ pub struct Region {
     ages: Ages,
     me: Owner,
     vouched: Vouched,
-}
-
-/// A bucket as it was when nobody held it.
-struct Survey<'a> {
-    index: u32,
-    bucket: Bucket<'a>,
-    state: State,
-    load: Load,
-    /// Where the record's predecessor lies.
-    spot: Option<Spot>,
 }
 
 impl Region {
@@ -141,14 +132,16 @@ impl Region {
     pub fn get<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let places = Places::of(key.registry, key.id, self.seed, self.buckets);
         let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
-        let hit = self.look(places.first, &wanted, now, page).or_else(|| self.look(places.second, &wanted, now, page));
-        let found = hit.and_then(|(bucket, spot)| {
-            let entry = page.entry(spot)?;
+        let hit = self
+            .look(places.first, &wanted, now, page)
+            .or_else(|| self.look(places.second, &wanted, now, page));
+        let found = hit.and_then(|(bucket, span)| {
+            let entry = page.entry(span)?;
             let age_ds = self.ages.age_ds(entry.head.stamp, entry.head.is_company(), now)?;
             let record = entry.record()?;
-            let visited_before = bucket.is_visited(spot.slot);
+            let visited_before = bucket.is_visited(span.slot);
             if !visited_before {
-                bucket.visit(spot.slot);
+                bucket.visit(span.slot);
             }
             Some(Found { record, age_ds, visited_before })
         });
@@ -157,6 +150,7 @@ impl Region {
     }
 
     /// Remembers what a registry said, in the place of what it said before.
+    #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
     pub fn put(&self, key: Key<'_>, record: &Record<'_>, now: BootTime) -> Kept {
         let Some(draft) = Draft::of(key.registry, self.ages.stamp(now), key.id, record) else {
             self.count(Counter::Oversize, 1);
@@ -166,12 +160,14 @@ impl Region {
         let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
         let life_ds = self.ages.life_ds(matches!(record, Record::Company { .. }));
         let mut page = Page::default();
-        let kept = (0..PUT_TRIES).any(|_| self.try_put(places, &wanted, &draft, life_ds, now, &mut page).is_some());
+        let kept =
+            (0..PUT_TRIES).any(|_| self.try_put(places, &wanted, &draft, life_ds, now, &mut page).is_some());
         self.count(if kept { Counter::Stores } else { Counter::Busy }, 1);
         if kept { Kept::Stored } else { Kept::Busy }
     }
 
     /// Clears what is past its time in the next few buckets; where it stopped is remembered for all workers.
+    #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
     pub fn sweep(&self, buckets: u32, now: BootTime) -> Swept {
         let mut swept = Swept::default();
         let Some(cursor) = self.words.get(SWEEP_CURSOR) else { return swept };
@@ -179,7 +175,7 @@ impl Region {
             // The low half alone counts: it goes round at 2^32, where a few buckets are swept early.
             let index = low_half(cursor.fetch_add(1, Ordering::Relaxed)) % self.buckets;
             swept.buckets += 1;
-            swept.cleared += self.sweep_bucket(index, now).unwrap_or(0);
+            swept.cleared = swept.cleared.saturating_add(self.sweep_bucket(index, now).unwrap_or(0));
         }
         swept
     }
@@ -202,15 +198,21 @@ impl Region {
 
     /// Finds an entry in one bucket, if nobody holds it.
     #[inline]
-    fn look(&self, index: u32, wanted: &Wanted<'_>, now: BootTime, page: &mut Page) -> Option<(Bucket<'_>, Spot)> {
+    fn look(
+        &self,
+        index: u32,
+        wanted: &Wanted<'_>,
+        now: BootTime,
+        page: &mut Page,
+    ) -> Option<(Bucket<'_>, Span)> {
         let bucket = self.bucket(index)?;
         if !self.vouched.has(index) {
             self.vouch(index, bucket)?;
         }
-        let (_, spot) = bucket
+        let (_, span) = bucket
             .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
             .ok()?;
-        Some((bucket, spot?))
+        Some((bucket, span?))
     }
 
     /// Sums a bucket up the first time this process touches it; one that is damaged is emptied. None: not now.
@@ -224,111 +226,5 @@ impl Region {
         }
         self.vouched.add(index);
         Some(())
-    }
-
-    fn take<'a>(&self, bucket: Bucket<'a>, state: State) -> Option<Held<'a>> {
-        bucket.take(state, self.me).then(|| Held::new(bucket, state, self.checksum))
-    }
-
-    /// Can its holder still let go? False only when its process is gone.
-    fn is_alive(&self, owner: Owner) -> bool {
-        owner == self.me
-    }
-
-    /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.
-    fn survey(&self, index: u32, wanted: &Wanted<'_>, now: BootTime, page: &mut Page) -> Option<Survey<'_>> {
-        let bucket = self.bucket(index)?;
-        if !self.vouched.has(index) {
-            let _ = self.vouch(index, bucket);
-        }
-        let read = |bucket: Bucket<'_>| {
-            let shape = bucket.shape();
-            let load = Load { shape, visited: bucket.visited_slots(), is_due: now.0 >= shape.soonest_ds };
-            (load, bucket.find(wanted, page))
-        };
-        match bucket.read_whole(read) {
-            Ok((state, (load, spot))) => {
-                self.vouched.has(index).then_some(Survey { index, bucket, state, load, spot })
-            }
-            Err(state) => {
-                if !self.is_alive(state.owner()?) {
-                    let mut held = self.take(bucket, state)?;
-                    held.clear();
-                    self.vouched.add(index);
-                    self.count(Counter::Takeovers, 1);
-                }
-                None // the caller looks again
-            }
-        }
-    }
-
-    fn try_put(
-        &self,
-        places: Places,
-        wanted: &Wanted<'_>,
-        draft: &Draft,
-        life_ds: u32,
-        now: BootTime,
-        page: &mut Page,
-    ) -> Option<()> {
-        let first = self.survey(places.first, wanted, now, page)?;
-        let second = self.survey(places.second, wanted, now, page)?;
-        let need = (draft.bytes().len(), draft.slots());
-        let to_second = match (first.spot, second.spot) {
-            (Some(_), _) => false,
-            (None, Some(_)) => true,
-            (None, None) => evict::prefers_second(first.load, second.load, need.0, need.1),
-        };
-        let (target, other) = if to_second { (second, first) } else { (first, second) };
-        let mut held = self.take(target.bucket, target.state)?;
-        if other.bucket.state() != other.state {
-            // Somebody wrote there since we looked, perhaps this very key: begin again.
-            return None;
-        }
-        let used_before = target.load.shape.used_bytes;
-        if !target.bucket.is_in_window(self.ages, now) {
-            held.clear();
-        } else if let Some(spot) = target.spot {
-            held.remove(spot);
-        }
-        let evicted = evict::make_room(&mut held, need, self.ages, now, |_| false);
-        held.append(draft, wanted.fingerprint, now, now.0.saturating_add(life_ds));
-        let (used_after, removed) = (target.bucket.shape().used_bytes, held.removed());
-        drop(held);
-        self.count_if(Counter::Evictions, evicted.live);
-        self.count_if(Counter::Expired, evicted.expired);
-        self.count_if(Counter::Records, 1_u64.wrapping_sub(removed));
-        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(used_before as u64));
-        Some(())
-    }
-
-    fn count_if(&self, counter: Counter, by: u64) {
-        if by != 0 {
-            self.count(counter, by);
-        }
-    }
-
-    /// Clears what is past its time in one bucket; None when nothing is due, or somebody holds it.
-    fn sweep_bucket(&self, index: u32, now: BootTime) -> Option<u64> {
-        let bucket = self.bucket(index)?;
-        if !self.vouched.has(index) {
-            self.vouch(index, bucket)?;
-        }
-        let (state, shape) = bucket.read_whole(Bucket::shape).ok()?;
-        if shape.slots == 0 || now.0 < shape.soonest_ds {
-            return None;
-        }
-        let mut held = self.take(bucket, state)?;
-        if bucket.is_in_window(self.ages, now) {
-            held.expire(self.ages, now, |_| false);
-        } else {
-            held.clear();
-        }
-        let (used_after, removed) = (bucket.shape().used_bytes, held.removed());
-        drop(held);
-        self.count_if(Counter::Expired, removed);
-        self.count_if(Counter::Records, 0_u64.wrapping_sub(removed));
-        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(shape.used_bytes as u64));
-        Some(removed)
     }
 }

@@ -51,7 +51,8 @@ impl Ages {
         let [low, middle, high] = stamp;
         let stored = u32::from_le_bytes([0, low, middle, high]);
         // Shifted to the top, so that the difference wraps at 24 bits and comes back with its sign.
-        let units = (now.0 >> self.unit_shift << 8).wrapping_sub(stored).cast_signed() >> 8;
+        let difference = (now.0 >> self.unit_shift << 8).wrapping_sub(stored);
+        let units = i32::from_ne_bytes(difference.to_ne_bytes()) >> 8;
         let age_ds = (i64::from(units) << self.unit_shift) + i64::from(now.0 & ((1 << self.unit_shift) - 1));
         if age_ds < -FUTURE_DS_MAX {
             return None;
@@ -84,7 +85,7 @@ mod tests {
             (0, 0, Some(0)),
             (5, 864_604, Some(864_599)),
             (5, 864_605, None),
-            (1 << 24, (1 << 24) + 7, Some(7)),      // the stamp's own border
+            (1 << 24, (1 << 24) + 7, Some(7)), // the stamp's own border
             ((1 << 24) - 1, (1 << 24) + 1, Some(2)),
             (u32::MAX - 10, u32::MAX, Some(10)),
             (100, 0, Some(0)), // a clock read a little earlier
@@ -108,7 +109,10 @@ mod tests {
                     let age = ages.age_ds(ages.stamp(BootTime(stored)), true, BootTime(now));
                     match age {
                         Some(age_ds) => assert!(age_ds >= passed && age_ds - passed < unit_ds),
-                        None => assert!(passed + (unit_ds - 1) >= ttl_ds, "{ttl_ds} {stored} {passed}"),
+                        None => assert!(
+                            passed.saturating_add(unit_ds - 1) >= ttl_ds,
+                            "{ttl_ds} {stored} {passed}"
+                        ),
                     }
                 }
             }

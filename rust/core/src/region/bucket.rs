@@ -9,8 +9,9 @@ use super::age::{Ages, BootTime};
 use super::checksum::Checksum;
 use super::entry::{Entry, Head};
 use super::layout::{
-    CHECKSUM, DATA, ENTRY_BYTES_MAX, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner, PAGE_WORDS, SHAPE, STATE,
-    Shape, State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word, index, lengths_word, low_half,
+    CHECKSUM, DATA, ENTRY_BYTES_MAX, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner,
+    PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word,
+    index, lengths_word, low_half,
 };
 use super::sync::{AtomicU64, Ordering, fence, pause};
 
@@ -56,7 +57,7 @@ pub(super) struct Wanted<'a> {
 
 /// An entry's place in its bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Spot {
+pub(super) struct Span {
     pub(super) slot: usize,
     /// Slots that it takes.
     pub(super) slots: usize,
@@ -68,7 +69,7 @@ pub(super) struct Spot {
 /// One entry of a bucket, without its contents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resident {
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) head: Head,
 }
 
@@ -144,7 +145,7 @@ impl<'a> Bucket<'a> {
 
     /// Where the wanted entry lies; it is copied to `page`, from which [`Bucket::entry`] reads it.
     #[inline]
-    pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Spot> {
+    pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
         let shape = self.shape();
         let mut start = 0;
         for group in 0..shape.slots.div_ceil(GROUP_SLOTS) {
@@ -157,11 +158,12 @@ impl<'a> Bucket<'a> {
                     return None;
                 }
                 let before = sum_of_bytes(lengths & !(u64::MAX << (lane * 8)));
-                let spot = self.spot(slot, start + before);
-                if self.copy(spot, shape.data_end(), page).is_some_and(|entry| {
-                    entry.head.number == wanted.number && entry.id == wanted.id
-                }) {
-                    return Some(spot);
+                let span = self.span(slot, start + before);
+                if self
+                    .copy(span, shape.data_end(), page)
+                    .is_some_and(|entry| entry.head.number == wanted.number && entry.id == wanted.id)
+                {
+                    return Some(span);
                 }
                 matches &= matches - 1;
             }
@@ -171,17 +173,17 @@ impl<'a> Bucket<'a> {
     }
 
     /// The entry that begins in this slot at this byte.
-    fn spot(self, slot: usize, start: usize) -> Spot {
-        let mut spot = Spot { slot, slots: 0, start, bytes: 0 };
-        while spot.slots < ENTRY_SLOTS_MAX {
-            let length = self.length(slot + spot.slots);
-            spot.slots += 1;
-            spot.bytes += usize::from(length);
+    fn span(self, slot: usize, start: usize) -> Span {
+        let mut span = Span { slot, slots: 0, start, bytes: 0 };
+        while span.slots < ENTRY_SLOTS_MAX {
+            let length = self.length(slot + span.slots);
+            span.slots += 1;
+            span.bytes += usize::from(length);
             if length != LENGTH_CONTINUES {
                 break;
             }
         }
-        spot
+        span
     }
 
     /// The length in this slot.
@@ -191,16 +193,16 @@ impl<'a> Bucket<'a> {
 
     /// Copies an entry out of the bucket; None when it does not lie wholly among the entries.
     #[inline]
-    fn copy(self, spot: Spot, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
-        let end = spot.start + spot.bytes;
+    fn copy(self, span: Span, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
+        let end = span.start + span.bytes;
         if end > data_end {
             return None;
         }
-        let (first, last) = (spot.start / 8, end.div_ceil(8));
+        let (first, last) = (span.start / 8, end.div_ceil(8));
         for (chunk, word) in page.bytes.chunks_exact_mut(8).zip(first..last) {
             chunk.copy_from_slice(&self.load(data_word(word)).to_le_bytes());
         }
-        page.entry(spot)
+        page.entry(span)
     }
 
     /// Was the entry in this slot read since it was stored?
@@ -215,9 +217,9 @@ impl<'a> Bucket<'a> {
 
     /// Does the sum over the page fit what its last writer noted?
     pub(super) fn is_whole(self, checksum: Checksum) -> bool {
-        let sum = (SHAPE..VISITED).chain(DATA..PAGE_WORDS).fold(0_u64, |sum, index| {
-            sum.wrapping_add(checksum.of(index, self.load(index)))
-        });
+        let sum = (SHAPE..VISITED)
+            .chain(DATA..PAGE_WORDS)
+            .fold(0_u64, |sum, index| sum.wrapping_add(checksum.of(index, self.load(index))));
         sum == self.load(CHECKSUM)
     }
 
@@ -238,17 +240,17 @@ impl<'a> Bucket<'a> {
         if slot >= shape.slots {
             return None;
         }
-        let spot = self.spot(slot, start);
-        let is_inside = slot + spot.slots <= shape.slots && start + spot.bytes <= shape.data_end();
-        is_inside.then(|| Resident { spot, head: Head::of(self.word_at(start)) })
+        let span = self.span(slot, start);
+        let is_inside = slot + span.slots <= shape.slots && start + span.bytes <= shape.data_end();
+        is_inside.then(|| Resident { span, head: Head::of(self.word_at(start)) })
     }
 
     /// Where the entry in this slot lies.
-    pub(super) fn spot_of(self, slot: usize) -> Spot {
+    pub(super) fn span_of(self, slot: usize) -> Span {
         let group = slot / GROUP_SLOTS;
         let before: usize = (0..group).map(|group| sum_of_bytes(self.load(lengths_word(group)))).sum();
         let lengths = self.load(lengths_word(group)) & !(u64::MAX << (slot % GROUP_SLOTS * 8));
-        self.spot(slot, before + sum_of_bytes(lengths))
+        self.span(slot, before + sum_of_bytes(lengths))
     }
 
     /// Does this slot go on with the entry of the one before it?
@@ -270,11 +272,11 @@ pub(super) const fn byte_of(word: u64, lane: usize) -> u8 {
 }
 
 impl Page {
-    /// The entry that was copied here last, from this spot.
+    /// The entry that was copied here last, from this span.
     #[inline]
-    pub(super) fn entry(&self, spot: Spot) -> Option<Entry<'_>> {
-        let shift = spot.start % 8;
-        Entry::of(self.bytes.get(shift..shift + spot.bytes)?)
+    pub(super) fn entry(&self, span: Span) -> Option<Entry<'_>> {
+        let shift = span.start % 8;
+        Entry::of(self.bytes.get(shift..shift + span.bytes)?)
     }
 }
 

@@ -67,7 +67,8 @@ pub(super) fn sum(lines: &[AtomicU64]) -> Stats {
             .filter_map(|line| line.get(counter as usize))
             .fold(0_u64, |sum, word| sum.wrapping_add(word.load(Ordering::Relaxed)))
     };
-    let at_least_none = |counter| u64::try_from(total(counter).cast_signed()).unwrap_or(0);
+    // After workers were killed the sum may be a little less than nothing.
+    let at_least_none = |counter| Some(total(counter)).filter(|sum| *sum <= u64::MAX / 2).unwrap_or(0);
     Stats {
         hits: total(Counter::Hits),
         misses: total(Counter::Misses),

@@ -4,7 +4,7 @@
 //! in the order in which they came: it passes what was read, forgetting that it was, and takes the first that was not.
 
 use super::age::{Ages, BootTime};
-use super::bucket::{Bucket, Spot};
+use super::bucket::{Bucket, Span};
 use super::held::Held;
 use super::layout::{SLOTS_MAX, Shape};
 
@@ -52,9 +52,9 @@ pub(super) fn make_room(
         evicted.expired = held.expire(ages, now, is_retired);
     }
     while !held.bucket().shape().has_room(bytes, slots) {
-        if let Some(spot) = victim(held) {
-            held.point(spot.slot);
-            held.remove(spot);
+        if let Some(span) = victim(held) {
+            held.point(span.slot);
+            held.remove(span);
             evicted.live += 1;
         } else {
             held.clear(); // no entry can be told from another: the bucket is damaged
@@ -64,7 +64,7 @@ pub(super) fn make_room(
 }
 
 /// Moves the hand over what was read to what was not.
-fn victim(held: &mut Held<'_>) -> Option<Spot> {
+fn victim(held: &mut Held<'_>) -> Option<Span> {
     let bucket: Bucket<'_> = held.bucket();
     let shape = bucket.shape();
     let mut slot = shape.hand;
@@ -75,8 +75,8 @@ fn victim(held: &mut Held<'_>) -> Option<Spot> {
         if bucket.is_visited(slot) {
             held.unvisit(slot);
         } else if !bucket.is_continuation(slot) {
-            let spot = bucket.spot_of(slot);
-            return (slot + spot.slots <= shape.slots).then_some(spot);
+            let span = bucket.span_of(slot);
+            return (slot + span.slots <= shape.slots).then_some(span);
         }
         slot += 1;
     }

@@ -1,12 +1,12 @@
 //! A bucket in the hands of its one writer: entries are appended at the end and taken out from anywhere.
 
 use super::age::{Ages, BootTime};
-use super::bucket::{Bucket, Resident, Spot};
+use super::bucket::{Bucket, Resident, Span};
 use super::checksum::Checksum;
 use super::entry::Draft;
 use super::layout::{
-    CHECKSUM, FINGERPRINT_CONTINUES, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State,
-    VISITED, VISITED_WORDS, data_word, fingerprints_word, lengths_word,
+    CHECKSUM, FINGERPRINT_CONTINUES, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED,
+    VISITED_WORDS, data_word, fingerprints_word, lengths_word,
 };
 use super::sync::Ordering;
 
@@ -52,8 +52,8 @@ impl<'a> Held<'a> {
     /// Forgets everything, whatever was there.
     pub(super) fn clear(&mut self) {
         let (mut slot, mut start) = (0, 0);
-        while let Some(Resident { spot, .. }) = self.bucket.resident(slot, start) {
-            (slot, start) = (slot + spot.slots, start + spot.bytes);
+        while let Some(Resident { span, .. }) = self.bucket.resident(slot, start) {
+            (slot, start) = (slot + span.slots, start + span.bytes);
             self.removed += 1;
         }
         for index in CHECKSUM..PAGE_WORDS {
@@ -87,17 +87,17 @@ impl<'a> Held<'a> {
     }
 
     /// Takes an entry out; those after it move up.
-    pub(super) fn remove(&mut self, spot: Spot) {
+    pub(super) fn remove(&mut self, span: Span) {
         self.removed += 1;
         let mut shape = self.bucket.shape();
-        self.close_gap(fingerprints_word, spot.slot, spot.slots, shape.slots);
-        self.close_gap(lengths_word, spot.slot, spot.slots, shape.slots);
-        self.close_gap(data_word, spot.start, spot.bytes, shape.used_bytes);
-        self.close_visited(spot.slot, spot.slots);
-        shape.slots = shape.slots.saturating_sub(spot.slots);
-        shape.used_bytes = shape.used_bytes.saturating_sub(spot.bytes);
-        if shape.hand > spot.slot {
-            shape.hand = shape.hand.saturating_sub(spot.slots);
+        self.close_gap(fingerprints_word, span.slot, span.slots, shape.slots);
+        self.close_gap(lengths_word, span.slot, span.slots, shape.slots);
+        self.close_gap(data_word, span.start, span.bytes, shape.used_bytes);
+        self.close_visited(span.slot, span.slots);
+        shape.slots = shape.slots.saturating_sub(span.slots);
+        shape.used_bytes = shape.used_bytes.saturating_sub(span.bytes);
+        if shape.hand > span.slot {
+            shape.hand = shape.hand.saturating_sub(span.slots);
         }
         self.set(SHAPE, shape.word());
     }
@@ -108,16 +108,16 @@ impl<'a> Held<'a> {
         let mut soonest_ds = u32::MAX;
         let (mut slot, mut start) = (0, 0);
         // Each turn passes an entry or removes one, and the entries after it then begin where it began.
-        while let Some(Resident { spot, head }) = self.bucket.resident(slot, start) {
+        while let Some(Resident { span, head }) = self.bucket.resident(slot, start) {
             match ages.age_ds(head.stamp, head.is_company(), now).filter(|_| !is_retired(head.number)) {
                 None => {
-                    self.remove(spot);
+                    self.remove(span);
                     gone += 1;
                 }
                 Some(age_ds) => {
                     let left_ds = ages.life_ds(head.is_company()) - age_ds;
                     soonest_ds = soonest_ds.min(now.0.saturating_add(left_ds));
-                    (slot, start) = (slot + spot.slots, start + spot.bytes);
+                    (slot, start) = (slot + span.slots, start + span.bytes);
                 }
             }
         }

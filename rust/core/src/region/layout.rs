@@ -63,13 +63,11 @@ pub(super) const fn data_word(index: usize) -> usize {
 }
 
 /// Low bits of a word as an index; every caller has masked them to fewer than 32 bits.
-#[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits, and usize has 32 or more")]
 pub(super) const fn index(bits: u64) -> usize {
     (bits & 0xffff_ffff) as usize
 }
 
 /// The low half of a word.
-#[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits")]
 pub(super) const fn low_half(word: u64) -> u32 {
     (word & 0xffff_ffff) as u32
 }
@@ -115,11 +113,6 @@ impl Owner {
     pub(super) const fn slot(self) -> u8 {
         self.0.to_le_bytes()[0]
     }
-
-    /// Its generation, 24 bits.
-    pub(super) const fn generation(self) -> u32 {
-        self.0 >> 8
-    }
 }
 
 /// How much lies in a bucket. What is read from damaged memory is cut to what the page could hold.
@@ -157,7 +150,8 @@ impl Shape {
     /// Is there room for an entry of so many bytes and slots?
     pub(super) const fn has_room(self, bytes: usize, slots: usize) -> bool {
         self.slots + slots <= SLOTS_MAX
-            && self.used_bytes + bytes + (self.slots + slots).div_ceil(GROUP_SLOTS) * GROUP_BYTES <= ROOM_BYTES
+            && self.used_bytes + bytes + (self.slots + slots).div_ceil(GROUP_SLOTS) * GROUP_BYTES
+                <= ROOM_BYTES
     }
 
     /// Bytes that are left for entries and groups.

@@ -1,0 +1,66 @@
+"""What operators may know of a running service, at one moment."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheStats:
+    """The cache: what it holds, and totals of what it let go."""
+
+    bytes: int
+    """Bytes taken by what is kept."""
+    capacity_bytes: int
+    records: int
+    evictions: int
+    """Answers that were still fresh and had to make room."""
+    expired: int
+    """Answers that were cleared because their time had passed."""
+    oversize: int
+    """Answers too long to be kept; they were given all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryStats:
+    """One registry: totals of fetches, and those that are under way."""
+
+    country: str
+    """Two lower-case letters."""
+    asked: int
+    answered: int
+    """Fetches that brought a company or a 404."""
+    failed: int
+    """Fetches that brought neither."""
+    running: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """One reading: totals since the service's start unless the name says otherwise."""
+
+    version: str
+    uptime_s: float
+    draining: bool
+    hits: int
+    """Company questions answered from the cache."""
+    misses: int
+    """Company questions that had to wait for a registry."""
+    collapsed: int
+    """Misses that joined a fetch already under way."""
+    stored: int
+    """Answers put into the cache."""
+    answers: Mapping[int, int]
+    """Answers given, by status code."""
+    cache: CacheStats
+    fetches_running: int
+    customers_waiting: int
+    registries: tuple[RegistryStats, ...]
+    rss_bytes: int
+    """Resident memory of this process, shared pages included."""
+    memory_limit_bytes: int | None = None
+    """The limit that the service plans by; none when there is none."""
+
+    def to_json(self) -> str:
+        """Write these names and units as JSON; `answers` has the status codes as strings."""
+        return json.dumps(asdict(self), separators=(",", ":"))

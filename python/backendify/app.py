@@ -1,0 +1,94 @@
+"""The composition root: region, upstream clients and miss path, behind one ASGI app."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from backendify import _core
+from backendify.flight import Flights
+from backendify.guard import Guard
+from backendify.metrics import Counters, StatsD
+from backendify.miss import Asking, Registry
+from backendify.settings import Settings
+from backendify.sweeper import sweep
+from backendify.upstream import Upstream, make_transport
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+CACHE_BYTES_DEFAULT = 40 << 20
+SERVER_ERROR = 500
+
+
+class Service:
+    """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.region = _core.Region(
+            bytes=settings.cache_bytes or CACHE_BYTES_DEFAULT,
+            ttl_ms=settings.ttl_ms,
+            negative_ttl_ms=settings.negative_ttl_ms,
+            stale_ms=settings.stale_if_error_ms,
+        )
+        self._deadline_s = settings.deadline_ms / 1000
+        self._transport = make_transport(
+            settings.transport, ca_file=settings.registry_ca, connections_max=settings.fetches_max
+        )
+        self.registries = [
+            Registry(
+                country=registry.country,
+                upstream=Upstream(
+                    registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms
+                ),
+                guard=Guard(concurrency_max=settings.registry_concurrency),
+            )
+            for registry in settings.registries
+        ]
+        self._asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
+        self.flights = Flights(self._asking.ask_and_keep, flights_max=settings.fetches_max)
+        self.app = _core.App(
+            [registry.country for registry in settings.registries],
+            self.region,
+            on_miss=self._answer_miss,
+            on_refresh=self.flights.refresh if settings.refresh_ahead else None,
+            on_lifespan=self._live,
+        )
+        self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None
+
+    def counters(self) -> Counters:
+        """Read what StatsD is told."""
+        return Counters(
+            hits=self.app.hits,
+            misses=self.app.misses,
+            answers_failed=sum(
+                count for status, count in self.app.answers_by_status() if status >= SERVER_ERROR
+            ),
+            fetches=tuple(self._asking.fetches_by_duration),
+            customers_waiting=self.flights.customers_waiting,
+        )
+
+    async def aclose(self) -> None:
+        """End the fetches and close every connection to a registry."""
+        if self._statsd:
+            await self._statsd.aclose()
+        await self.flights.aclose()
+        await self._transport.aclose()
+
+    async def _answer_miss(self, question: _core.Question, send: Send) -> None:
+        """Answer what the region could not."""
+        outcome, collapsed = await self.flights.join(question, deadline_s=self._deadline_s)
+        await self.app.reply(question, outcome, send, collapsed=collapsed)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan: sweep while the server serves, close when it stops."""
+        await receive()
+        sweeper = asyncio.create_task(sweep(self.region))
+        if self._statsd:
+            self._statsd.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        sweeper.cancel()
+        await self.aclose()
+        await send({"type": "lifespan.shutdown.complete"})

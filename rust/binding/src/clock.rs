@@ -1,0 +1,28 @@
+//! The only reader of clocks: the rules take the time as an argument.
+
+use backendify_core::date::Timestamp;
+use backendify_core::region::BootTime;
+use rustix::time::{ClockId, clock_gettime};
+
+/// The wall clock; it decides only what "active" means.
+pub(crate) fn wall() -> Timestamp {
+    let now = clock_gettime(ClockId::Realtime);
+    u32::try_from(now.tv_nsec)
+        .ok()
+        .and_then(|nanoseconds| Timestamp::from_unix(now.tv_sec, nanoseconds))
+        .unwrap_or(Timestamp::LAST)
+}
+
+/// The clock that ages are counted on: it is never set, and it goes on while the machine sleeps.
+pub(crate) fn boot() -> BootTime {
+    let now = clock_gettime(ClockId::Boottime);
+    let deciseconds = now.tv_sec.saturating_mul(10).saturating_add(now.tv_nsec / 100_000_000);
+    BootTime(u32::try_from(deciseconds).unwrap_or(u32::MAX))
+}
+
+/// A seed that nobody outside can guess, so that nobody can aim keys at one bucket.
+pub(crate) fn seed() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library's own keys: drawn from the operating system once a process.
+    [RandomState::new().hash_one(0_u8), RandomState::new().hash_one(1_u8)]
+}

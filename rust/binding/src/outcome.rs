@@ -1,0 +1,90 @@
+//! What became of a question, as Python hands it on.
+
+use backendify_core::outcome::{self, Fault, Silence};
+use backendify_core::record::Record;
+use pyo3::prelude::*;
+
+/// What became of a question, and whether it is in the region now.
+#[pyclass(frozen, module = "backendify._core")]
+pub(crate) struct Outcome {
+    pub(crate) what: outcome::Outcome,
+    /// The registry's own status; None when it did not answer.
+    #[pyo3(get)]
+    pub(crate) fwd_status: Option<u16>,
+    /// Is it in the region now?
+    #[pyo3(get)]
+    pub(crate) stored: bool,
+}
+
+impl Outcome {
+    pub(crate) fn of_reply(status: u16, content_type: &[u8], body: &[u8]) -> Self {
+        let what = outcome::Outcome::of_reply(status, content_type, body);
+        Self { what, fwd_status: Some(status), stored: false }
+    }
+
+    const fn without_reply(what: outcome::Outcome) -> Self {
+        Self { what, fwd_status: None, stored: false }
+    }
+}
+
+#[pymethods]
+impl Outcome {
+    /// Nothing came in time.
+    #[classattr]
+    const TIMED_OUT: Self = Self::without_reply(outcome::Outcome::Unanswered(Silence::TimedOut));
+    /// No connection, or a broken one.
+    #[classattr]
+    const UNREACHABLE: Self = Self::without_reply(outcome::Outcome::Unanswered(Silence::Unreachable));
+    /// The registry asked to be left alone, and is not asked now.
+    #[classattr]
+    const THROTTLED: Self = Self::without_reply(outcome::Outcome::Unanswered(Silence::Throttled));
+    /// More bytes than an answer may have.
+    #[classattr]
+    const TOO_LARGE: Self = Self::without_reply(outcome::Outcome::Unusable(Fault::TooLarge));
+    /// Bytes that are no HTTP.
+    #[classattr]
+    const NOT_HTTP: Self = Self::without_reply(outcome::Outcome::Unusable(Fault::NotHttp));
+    /// The service is over its own limits and does not ask.
+    #[classattr]
+    const OVERLOADED: Self = Self::without_reply(outcome::Outcome::Overloaded);
+
+    /// The HTTP status that tells it: 200, 404, 502, 503 or 504.
+    #[getter]
+    fn status(&self) -> u16 {
+        match self.what.fact() {
+            Ok(Record::Company { .. }) => 200,
+            Ok(Record::NotFound) => 404,
+            Err(problem) => problem.status(),
+        }
+    }
+
+    /// Is it a fact, which may be kept: a company, or that there is none?
+    #[getter]
+    fn is_fact(&self) -> bool {
+        self.what.fact().is_ok()
+    }
+
+    /// The company's name.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        match &self.what {
+            outcome::Outcome::Company(company) => Some(&company.name),
+            _ => None,
+        }
+    }
+
+    /// When the company's activity ends or ended, RFC 3339 in UTC.
+    #[getter]
+    fn active_until(&self) -> Option<String> {
+        match &self.what {
+            outcome::Outcome::Company(company) => company.active_until.map(|until| until.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Why there is no fact, in one sentence; empty when there is one.
+    #[getter]
+    fn detail(&self) -> String {
+        self.what.fact().err().map(|problem| problem.to_string()).unwrap_or_default()
+    }
+}

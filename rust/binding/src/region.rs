@@ -1,0 +1,99 @@
+//! The region, for Python.
+
+use backendify_core::answer::Answer;
+use backendify_core::freshness::{Freshness, Lifetimes};
+use backendify_core::key::Key;
+use backendify_core::record::Record;
+use backendify_core::region;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::clock;
+use crate::outcome::Outcome;
+use crate::question::Question;
+
+/// Where records lie: bounded in bytes.
+#[pyclass(frozen, module = "backendify._core")]
+pub(crate) struct Region {
+    shared: region::Region,
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// A fresh record's answer, and whether its question should be asked again behind it.
+pub(crate) struct Hit {
+    pub(crate) answer: Answer,
+    pub(crate) is_refresh_due: bool,
+}
+
+impl Region {
+    /// Answers from a fresh record.
+    pub(crate) fn find(&self, key: Key<'_>, id: &str) -> Option<Hit> {
+        let mut page = region::Page::default();
+        let found = self.shared.get(key, clock::boot(), &mut page)?;
+        let freshness = self.lifetimes.judge(&found.record, found.age_ds);
+        let Freshness::Fresh { .. } = freshness else { return None };
+        let is_due = self.lifetimes.is_refresh_due(&found.record, found.age_ds, spread(key.id));
+        let answer = Answer::found(id, &found.record, freshness, None, clock::wall())?;
+        Some(Hit { answer, is_refresh_due: is_due && found.visited_before })
+    }
+
+    /// Answers from a record past its time, for when its registry fails with `fwd_status` or stays silent.
+    pub(crate) fn find_stale(&self, question: &Question, fwd_status: Option<u16>) -> Option<Answer> {
+        let mut page = region::Page::default();
+        let found = self.shared.get(question.key(), clock::boot(), &mut page)?;
+        let freshness = self.lifetimes.judge(&found.record, found.age_ds);
+        Answer::found(&question.id, &found.record, freshness, fwd_status, clock::wall())
+    }
+
+    fn put(&self, question: &Question, record: &Record<'_>) -> bool {
+        self.shared.put(question.key(), record, clock::boot()) == region::Kept::Stored
+    }
+}
+
+/// Differs between ids, so that what was kept in one burst is not refreshed in one.
+fn spread(id: &[u8]) -> u64 {
+    id.iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
+}
+
+fn deciseconds(milliseconds: u64) -> PyResult<u32> {
+    u32::try_from(milliseconds.div_ceil(100)).map_err(|_| {
+        PyValueError::new_err(format!("{milliseconds} ms is too long: at most 13 years are expected"))
+    })
+}
+
+#[pymethods]
+impl Region {
+    /// A region of `bytes`, in this process's memory.
+    ///
+    /// Raises `ValueError` when it is too small or too large, or for lifetimes over 13 years.
+    #[new]
+    #[pyo3(signature = (*, bytes, ttl_ms, negative_ttl_ms, stale_ms))]
+    fn new(bytes: usize, ttl_ms: u64, negative_ttl_ms: u64, stale_ms: u64) -> PyResult<Self> {
+        let lifetimes = Lifetimes {
+            ttl_ds: deciseconds(ttl_ms)?,
+            negative_ttl_ds: deciseconds(negative_ttl_ms)?,
+            stale_ds: deciseconds(stale_ms)?,
+        };
+        let shared = region::Region::on_heap(bytes, lifetimes, clock::seed())
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { shared, lifetimes })
+    }
+
+    /// Reads a registry's whole reply and keeps it when it is a fact: a company, or that there is none.
+    fn keep(&self, question: &Question, status: u16, content_type: &[u8], body: &[u8]) -> Outcome {
+        let mut outcome = Outcome::of_reply(status, content_type, body);
+        outcome.stored = outcome.what.fact().is_ok_and(|record| self.put(question, &record));
+        outcome
+    }
+
+    /// Clears what is past its time in the next `buckets` buckets; returns how many records went.
+    fn sweep(&self, buckets: u32) -> u32 {
+        self.shared.sweep(buckets, clock::boot()).cleared
+    }
+
+    /// How many buckets there are.
+    #[getter]
+    fn buckets(&self) -> u32 {
+        self.shared.buckets()
+    }
+}

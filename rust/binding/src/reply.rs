@@ -1,0 +1,140 @@
+//! An answer on its way to the server: the awaitable that sends head and body.
+
+use std::sync::Mutex;
+
+use backendify_core::answer::Answer;
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList};
+
+/// Awaits `send(head)`, then `send(body)`: what an ASGI app does, without a coroutine.
+#[pyclass(frozen, module = "backendify._core")]
+pub(crate) struct Reply {
+    send: Py<PyAny>,
+    progress: Mutex<Progress>,
+}
+
+/// How far a reply is; each message is made when its turn comes.
+struct Progress {
+    head: Option<Py<PyDict>>,
+    body: Option<Py<PyDict>>,
+    awaited: Option<Py<PyIterator>>,
+}
+
+impl Reply {
+    /// An `answer` for the server behind `send`; a HEAD's body stays out, its length is told.
+    pub(crate) fn new(py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Self> {
+        let head = PyDict::new(py);
+        head.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+        head.set_item(intern!(py, "status"), answer.status)?;
+        head.set_item(intern!(py, "headers"), fields(py, answer)?)?;
+        let body = PyDict::new(py);
+        body.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+        let bytes: &[u8] = if is_head { b"" } else { &answer.body };
+        body.set_item(intern!(py, "body"), PyBytes::new(py, bytes))?;
+        let progress = Progress { head: Some(head.unbind()), body: Some(body.unbind()), awaited: None };
+        Ok(Self { send, progress: Mutex::new(progress) })
+    }
+
+    /// What is awaited now, or what is sent next; None at the end. The lock is held for no Python call.
+    fn awaited<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyIterator>>> {
+        let message = {
+            let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(awaited) = &progress.awaited {
+                return Ok(Some(awaited.bind(py).clone()));
+            }
+            progress.head.take().or_else(|| progress.body.take())
+        };
+        let Some(message) = message else { return Ok(None) };
+        let awaitable = self.send.bind(py).call1((message,))?;
+        let awaited = awaitable.call_method0(intern!(py, "__await__"))?.cast_into::<PyIterator>()?;
+        self.set_awaited(Some(awaited.clone().unbind()));
+        Ok(Some(awaited))
+    }
+
+    fn set_awaited(&self, awaited: Option<Py<PyIterator>>) {
+        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        progress.awaited = awaited;
+    }
+}
+
+#[pymethods]
+impl Reply {
+    const fn __await__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        while let Some(mut awaited) = self.awaited(py)? {
+            if let Some(step) = awaited.next() {
+                return step.map(Some);
+            }
+            self.set_awaited(None);
+        }
+        Ok(None)
+    }
+
+    /// Part of the iterator protocol of awaitables (PEP 492): a cancelled task throws into what it awaits.
+    #[pyo3(signature = (typ, value = None, traceback = None))]
+    fn throw<'py>(
+        &self,
+        py: Python<'py>,
+        typ: Bound<'py, PyAny>,
+        value: Option<Bound<'py, PyAny>>,
+        traceback: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let awaited = self.awaited(py)?;
+        let thrown_into = awaited.filter(|awaited| awaited.hasattr(intern!(py, "throw")).unwrap_or(false));
+        let Some(awaited) = thrown_into else {
+            self.close();
+            let raised = value.filter(|value| !value.is_none()).unwrap_or(typ);
+            return Err(PyErr::from_value(raised));
+        };
+        match awaited.call_method1(intern!(py, "throw"), (typ, value, traceback)) {
+            Ok(step) => Ok(Some(step)),
+            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
+                self.set_awaited(None);
+                self.__next__(py)?.map_or_else(|| Err(PyStopIteration::new_err(())), |step| Ok(Some(step)))
+            }
+            Err(error) => {
+                self.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends nothing more.
+    fn close(&self) {
+        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *progress = Progress { head: None, body: None, awaited: None };
+    }
+}
+
+fn fields<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
+    let field =
+        |name: &str, value: &str| (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()));
+    let cache_control = match answer.max_age_s {
+        Some(seconds) => field("cache-control", &format!("max-age={seconds}")),
+        None => field("cache-control", "no-store"),
+    };
+    let fields = PyList::new(
+        py,
+        [
+            field("content-type", answer.media_type),
+            field("content-length", &answer.body.len().to_string()),
+            cache_control,
+        ],
+    )?;
+    if let Some(cache_status) = &answer.cache_status {
+        fields.append(field("cache-status", cache_status))?;
+    }
+    if let Some((name, value)) = &answer.extra {
+        fields.append(field(name, value))?;
+    }
+    Ok(fields)
+}

@@ -1,0 +1,123 @@
+"""One fetch a question, and no customer's leaving ends it."""
+
+import asyncio
+import contextlib
+
+import httpx
+
+import service
+from backendify.rehearsal.behaviour import Behaviour
+from backendify.rehearsal.companies import Company
+from backendify.rehearsal.registry import Registry
+
+COMPANIES = {"1": Company("1", "One")}
+
+
+async def test_fifty_customers_at_once_are_one_request() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=300), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--deadline", "30s") as running,
+    ):
+        answers = await asyncio.gather(*(running.get("1") for _ in range(50)))
+        assert [answer.status_code for answer in answers] == [200] * 50
+        assert len({answer.content for answer in answers}) == 1
+        assert registry.counts.requests == 1
+        told = [answer.headers["cache-status"] for answer in answers]
+        assert sum("collapsed" in status for status in told) == 49
+
+
+async def test_a_shared_failure_is_one_request_too() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=300, error_share=1.0), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--deadline", "30s") as running,
+    ):
+        answers = await asyncio.gather(*(running.get("1") for _ in range(50)))
+        assert [answer.status_code for answer in answers] == [502] * 50
+        assert registry.counts.requests == 1
+
+
+async def test_a_customer_who_leaves_finds_the_answer_when_he_returns() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=600), COMPANIES) as registry,
+        service.running({"im": registry.url}) as running,
+    ):
+        with contextlib.suppress(httpx.TimeoutException):
+            await running.get("1", timeout=0.2)
+        while "200" not in str(registry.counts.statuses):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        answer = await running.get("1")
+        assert answer.status_code == 200
+        assert "hit" in answer.headers["cache-status"]
+        assert registry.counts.requests == 1
+
+
+async def test_a_customer_who_waited_in_vain_finds_the_answer_when_he_returns() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=1000), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--deadline", "100ms") as running,
+    ):
+        assert (await running.get("1")).status_code == 504
+        while "200" not in str(registry.counts.statuses):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        assert (await running.get("1")).status_code == 200
+        assert registry.counts.requests == 1
+
+
+async def test_a_fetch_ends_at_its_own_time_out() -> None:
+    async with (
+        Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--deadline", "100ms", "--fetch-timeout", "500ms") as running,
+    ):
+        assert (await running.get("1")).status_code == 504
+        while registry.counts.connections_open:
+            await asyncio.sleep(0.05)
+        registry.behaviour = Behaviour(latency_median_ms=0)
+        assert (await running.get("1")).status_code == 200
+        assert registry.counts.requests == 2
+
+
+async def test_at_most_so_many_at_once() -> None:
+    companies = {str(number): Company(str(number), "x") for number in range(40)}
+    async with (
+        Registry(Behaviour(latency_median_ms=300), companies) as registry,
+        service.running({"im": registry.url}, "--registry-concurrency", "7", "--deadline", "30s") as running,
+    ):
+        answers = await asyncio.gather(*(running.get(number) for number in companies))
+        statuses = [answer.status_code for answer in answers]
+        assert registry.counts.waiting_peak <= 7
+        assert set(statuses) == {200, 503}
+        assert statuses.count(200) == registry.counts.requests
+        refused = next(answer for answer in answers if answer.status_code == 503)
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["cache-control"] == "no-store"
+
+
+async def test_at_most_so_many_fetches_over_all_registries() -> None:
+    companies = {str(number): Company(str(number), "x") for number in range(40)}
+    async with (
+        Registry(Behaviour(latency_median_ms=300), companies) as registry,
+        service.running(
+            {"im": registry.url, "gg": registry.url}, "--fetches-max", "10", "--deadline", "30s"
+        ) as running,
+    ):
+        asked = [running.get(number, country) for number in companies for country in ("im", "gg")]
+        answers = await asyncio.gather(*asked)
+        assert registry.counts.waiting_peak <= 10
+        assert {answer.status_code for answer in answers} == {200, 503}
+
+
+async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
+    async with (
+        Registry(Behaviour(throttle_per_s=1, retry_after_s=30), COMPANIES) as registry,
+        service.running({"im": registry.url}) as running,
+    ):
+        statuses = [(await running.get(f"x{number}")).status_code for number in range(20)]
+        assert statuses[0] == 404
+        assert statuses[-1] == 504
+        asked = registry.counts.requests
+        assert registry.counts.statuses[429] == 1
+        assert (await running.get("x0")).status_code == 404, "what is known is still told"
+        assert (await running.get("another")).status_code == 504
+        assert registry.counts.requests == asked
