@@ -1,0 +1,230 @@
+//! The shared memory where records lie: a fixed number of page-sized buckets, for all workers, without a manager.
+//!
+//! A hash of the question names two buckets; the emptier one is filled. Readers never lock. Writers hold one bucket for less
+//! than a microsecond, and nobody waits for them: what finds its bucket busy is not kept. `docs/region-format.md` draws
+//! the bytes, `SAFETY.md` lists what holds at every instant.
+
+mod age;
+mod bucket;
+mod checksum;
+mod counters;
+mod entry;
+mod evict;
+mod held;
+mod layout;
+mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod vouch;
+
+pub use age::BootTime;
+pub use bucket::Page;
+pub use counters::Stats;
+pub use layout::{ENTRY_BYTES_MAX, PAGE_BYTES};
+
+use crate::freshness::Lifetimes;
+use crate::key::{Key, Places};
+use crate::record::Record;
+use age::Ages;
+use bucket::{Bucket, Span, Wanted};
+use checksum::Checksum;
+use counters::{COUNTER_WORDS, Counter};
+use entry::Draft;
+use layout::{
+    BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, Words, low_half,
+};
+use sync::{AtomicU64, Ordering};
+use vouch::Vouched;
+
+/// How often a store begins again because somebody else wrote meanwhile.
+const PUT_TRIES: usize = 4;
+
+/// Why there is no region.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RegionError {
+    /// Less than the header and two buckets.
+    #[error("The cache needs at least {needed} bytes, and was given {given}.")]
+    TooSmall {
+        /// Bytes that were offered.
+        given: usize,
+        /// Bytes without which nothing can be kept.
+        needed: usize,
+    },
+}
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found<'b> {
+    /// The registry's answer, word for word.
+    pub record: Record<'b>,
+    /// Deciseconds since it was stored; always less than its lifetime and the stale time together.
+    pub age_ds: u32,
+    /// Was it found before, since it was stored?
+    pub visited_before: bool,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// It lies in the region.
+    Stored,
+    /// It is too long for a bucket; an older answer to the same question may still lie there.
+    Oversize,
+    /// Another worker held the bucket; an older answer to the same question may still lie there.
+    Busy,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Buckets looked at.
+    pub buckets: u32,
+    /// Records cleared because their time was up.
+    pub cleared: u32,
+}
+
+/// The region, as one worker sees it.
+#[derive(Debug)]
+pub struct Region {
+    words: Box<[AtomicU64]>,
+    buckets: u32,
+    seed: [u64; 2],
+    checksum: Checksum,
+    ages: Ages,
+    me: Owner,
+    vouched: Vouched,
+}
+
+impl Region {
+    /// A region of at most `bytes` in this process's own memory, gone with it.
+    ///
+    /// `seed` must be unpredictable: it keeps customers from aiming ids at one bucket.
+    ///
+    /// # Errors
+    /// [`RegionError::TooSmall`] under the header and two buckets.
+    pub fn on_heap(bytes: usize, lifetimes: Lifetimes, seed: [u64; 2]) -> Result<Self, RegionError> {
+        let needed = (HEADER_WORDS + BUCKETS_MIN * PAGE_WORDS) * 8;
+        if bytes < needed {
+            return Err(RegionError::TooSmall { given: bytes, needed });
+        }
+        let pages = (bytes / 8 - HEADER_WORDS) / PAGE_WORDS;
+        let buckets = u32::try_from(pages).unwrap_or(u32::MAX);
+        let words = HEADER_WORDS + pages * PAGE_WORDS;
+        Ok(Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            buckets,
+            seed,
+            checksum: Checksum::new(seed),
+            ages: Ages::new(lifetimes),
+            me: Owner::new(1, 1),
+            vouched: Vouched::new(buckets, true),
+        })
+    }
+
+    /// How many buckets there are: what [`Region::sweep`] counts in.
+    #[must_use]
+    pub const fn buckets(&self) -> u32 {
+        self.buckets
+    }
+
+    /// What lies there, fresh or stale, with its age; copied into `page`.
+    pub fn get<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
+        let places = Places::of(key.registry, key.id, self.seed, self.buckets);
+        let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
+        let hit = self
+            .look(places.first, &wanted, now, page)
+            .or_else(|| self.look(places.second, &wanted, now, page));
+        let found = hit.and_then(|(bucket, span)| {
+            let entry = page.entry(span)?;
+            let age_ds = self.ages.age_ds(entry.head.stamp, entry.head.is_company(), now)?;
+            let record = entry.record()?;
+            let visited_before = bucket.is_visited(span.slot);
+            if !visited_before {
+                bucket.visit(span.slot);
+            }
+            Some(Found { record, age_ds, visited_before })
+        });
+        self.count(if found.is_some() { Counter::Hits } else { Counter::Misses }, 1);
+        found
+    }
+
+    /// Remembers what a registry said, in the place of what it said before.
+    #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
+    pub fn put(&self, key: Key<'_>, record: &Record<'_>, now: BootTime) -> Kept {
+        let Some(draft) = Draft::of(key.registry, self.ages.stamp(now), key.id, record) else {
+            self.count(Counter::Oversize, 1);
+            return Kept::Oversize;
+        };
+        let places = Places::of(key.registry, key.id, self.seed, self.buckets);
+        let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
+        let life_ds = self.ages.life_ds(matches!(record, Record::Company { .. }));
+        let mut page = Page::default();
+        let kept =
+            (0..PUT_TRIES).any(|_| self.try_put(places, &wanted, &draft, life_ds, now, &mut page).is_some());
+        self.count(if kept { Counter::Stores } else { Counter::Busy }, 1);
+        if kept { Kept::Stored } else { Kept::Busy }
+    }
+
+    /// Clears what is past its time in the next few buckets; where it stopped is remembered for all workers.
+    #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
+    pub fn sweep(&self, buckets: u32, now: BootTime) -> Swept {
+        let mut swept = Swept::default();
+        let Some(cursor) = self.words.get(SWEEP_CURSOR) else { return swept };
+        for _ in 0..buckets.min(self.buckets) {
+            // The low half alone counts: it goes round at 2^32, where a few buckets are swept early.
+            let index = low_half(cursor.fetch_add(1, Ordering::Relaxed)) % self.buckets;
+            swept.buckets += 1;
+            swept.cleared = swept.cleared.saturating_add(self.sweep_bucket(index, now).unwrap_or(0));
+        }
+        swept
+    }
+
+    /// The whole service's counts since the region was made.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        counters::sum(self.words.get(COUNTERS..COUNTERS + OWNERS_MAX * COUNTER_WORDS).unwrap_or_default())
+    }
+
+    fn count(&self, counter: Counter, by: u64) {
+        let start = COUNTERS + usize::from(self.me.slot()) * COUNTER_WORDS;
+        counters::count(self.words.get(start..start + COUNTER_WORDS), counter, by);
+    }
+
+    fn bucket(&self, index: u32) -> Option<Bucket<'_>> {
+        let start = HEADER_WORDS + usize::try_from(index).ok()? * PAGE_WORDS;
+        Some(Bucket::new(<&Words>::try_from(self.words.get(start..start + PAGE_WORDS)?).ok()?))
+    }
+
+    /// Finds an entry in one bucket, if nobody holds it.
+    #[inline]
+    fn look(
+        &self,
+        index: u32,
+        wanted: &Wanted<'_>,
+        now: BootTime,
+        page: &mut Page,
+    ) -> Option<(Bucket<'_>, Span)> {
+        let bucket = self.bucket(index)?;
+        if !self.vouched.has(index) {
+            self.vouch(index, bucket)?;
+        }
+        let (_, span) = bucket
+            .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
+            .ok()?;
+        Some((bucket, span?))
+    }
+
+    /// Sums a bucket up the first time this process touches it; one that is damaged is emptied. None: not now.
+    #[cold]
+    fn vouch(&self, index: u32, bucket: Bucket<'_>) -> Option<()> {
+        let (state, is_whole) = bucket.read_whole(|bucket| bucket.is_whole(self.checksum)).ok()?;
+        if !is_whole {
+            let mut held = self.take(bucket, state)?;
+            held.clear();
+            self.count(Counter::Damaged, 1);
+        }
+        self.vouched.add(index);
+        Some(())
+    }
+}

@@ -1,0 +1,284 @@
+//! The bucket protocol, on borrowed atomics: readers never lock, writers hold a bucket by its state word.
+//!
+//! A reader takes the state, reads, and takes the state again: what it read counts only when both are the same and nobody
+//! held the bucket (a sequence lock; the fences are those of Boehm, "Can seqlocks get along with programming language
+//! memory models?", 2012). What lies here may be damaged or change under the reader, so every number is cut to the page
+//! before it is used, and every loop ends.
+
+use super::age::{Ages, BootTime};
+use super::checksum::Checksum;
+use super::entry::{Entry, Head};
+use super::layout::{
+    CHECKSUM, DATA, ENTRY_BYTES_MAX, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner,
+    PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word,
+    index, lengths_word, low_half,
+};
+use super::sync::{AtomicU64, Ordering, fence, pause};
+
+/// How often a bucket that somebody holds is looked at again: about two microseconds, more than a writer needs.
+const PATIENCE: usize = if cfg!(feature = "shuttle") { 2 } else { 64 };
+
+/// Every byte of a word the same.
+const fn every_byte(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
+}
+
+/// The high bit of each byte of `word` that equals `byte`, and perhaps of one above it: a filter, not a proof.
+const fn equal_bytes(word: u64, byte: u8) -> u64 {
+    let difference = word ^ every_byte(byte);
+    difference.wrapping_sub(every_byte(1)) & !difference & every_byte(0x80)
+}
+
+/// The sum of a word's bytes.
+const fn sum_of_bytes(word: u64) -> usize {
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    index(((word & EVEN) + (word >> 8 & EVEN)).wrapping_mul(0x0001_0001_0001_0001) >> 48)
+}
+
+/// Room for one entry, as it is copied out of the region. Reuse it: it is never cleared.
+#[derive(Clone, Debug)]
+pub struct Page {
+    bytes: [u8; ENTRY_BYTES_MAX + 13],
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { bytes: [0; ENTRY_BYTES_MAX + 13] }
+    }
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) fingerprint: u8,
+    pub(super) number: u8,
+    pub(super) id: &'a [u8],
+}
+
+/// An entry's place in its bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub(super) slot: usize,
+    /// Slots that it takes.
+    pub(super) slots: usize,
+    /// Its first byte, counted from the first byte of the entries.
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+}
+
+/// One entry of a bucket, without its contents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resident {
+    pub(super) span: Span,
+    pub(super) head: Head,
+}
+
+/// A bucket that may be read by anyone at any time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket<'a> {
+    words: &'a Words,
+}
+
+impl<'a> Bucket<'a> {
+    pub(super) const fn new(words: &'a Words) -> Self {
+        Self { words }
+    }
+
+    /// A word of the page; the index is cut to the page.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the index is masked to the page's words")]
+    pub(super) const fn word(self, index: usize) -> &'a AtomicU64 {
+        &self.words[index & (PAGE_WORDS - 1)]
+    }
+
+    #[inline]
+    pub(super) fn load(self, index: usize) -> u64 {
+        self.word(index).load(Ordering::Relaxed)
+    }
+
+    pub(super) fn state(self) -> State {
+        State(self.word(STATE).load(Ordering::Acquire))
+    }
+
+    pub(super) fn shape(self) -> Shape {
+        Shape::of(self.load(SHAPE))
+    }
+
+    pub(super) fn latest_ds(self) -> u32 {
+        low_half(self.load(LATEST))
+    }
+
+    /// What `read` sees while nobody writes, with the state in which it was seen; else the state of the one who holds
+    /// the bucket.
+    #[inline]
+    pub(super) fn read_whole<T>(self, mut read: impl FnMut(Self) -> T) -> Result<(State, T), State> {
+        let mut state = self.state();
+        for _ in 0..PATIENCE {
+            if state.owner().is_none() {
+                let seen = read(self);
+                // Orders the relaxed loads of `read` before the state's second look.
+                fence(Ordering::Acquire);
+                let after = State(self.load(STATE));
+                if after == state {
+                    return Ok((state, seen));
+                }
+            }
+            pause();
+            state = self.state();
+        }
+        Err(state)
+    }
+
+    /// Takes the bucket if it still is in `state`. Until the lock is let go nobody else writes.
+    pub(super) fn take(self, state: State, owner: Owner) -> bool {
+        let taken = self.word(STATE).compare_exchange(
+            state.0,
+            state.held_by(owner).0,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+        // Release: no word is seen to change before the lock. SeqCst: of two writers that hold one bucket each and
+        // look at the other's, at least one sees the other.
+        fence(Ordering::SeqCst);
+        taken.is_ok()
+    }
+
+    /// Where the wanted entry lies; it is copied to `page`, from which [`Bucket::entry`] reads it.
+    #[inline]
+    pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
+        let shape = self.shape();
+        let mut start = 0;
+        for group in 0..shape.slots.div_ceil(GROUP_SLOTS) {
+            let lengths = self.load(lengths_word(group));
+            let mut matches = equal_bytes(self.load(fingerprints_word(group)), wanted.fingerprint);
+            while matches != 0 {
+                let lane = index(u64::from(matches.trailing_zeros() / 8));
+                let slot = group * GROUP_SLOTS + lane;
+                if slot >= shape.slots {
+                    return None;
+                }
+                let before = sum_of_bytes(lengths & !(u64::MAX << (lane * 8)));
+                let span = self.span(slot, start + before);
+                if self
+                    .copy(span, shape.data_end(), page)
+                    .is_some_and(|entry| entry.head.number == wanted.number && entry.id == wanted.id)
+                {
+                    return Some(span);
+                }
+                matches &= matches - 1;
+            }
+            start += sum_of_bytes(lengths);
+        }
+        None
+    }
+
+    /// The entry that begins in this slot at this byte.
+    fn span(self, slot: usize, start: usize) -> Span {
+        let mut span = Span { slot, slots: 0, start, bytes: 0 };
+        while span.slots < ENTRY_SLOTS_MAX {
+            let length = self.length(slot + span.slots);
+            span.slots += 1;
+            span.bytes += usize::from(length);
+            if length != LENGTH_CONTINUES {
+                break;
+            }
+        }
+        span
+    }
+
+    /// The length in this slot.
+    fn length(self, slot: usize) -> u8 {
+        byte_of(self.load(lengths_word(slot / GROUP_SLOTS)), slot % GROUP_SLOTS)
+    }
+
+    /// Copies an entry out of the bucket; None when it does not lie wholly among the entries.
+    #[inline]
+    fn copy(self, span: Span, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
+        let end = span.start + span.bytes;
+        if end > data_end {
+            return None;
+        }
+        let (first, last) = (span.start / 8, end.div_ceil(8));
+        for (chunk, word) in page.bytes.chunks_exact_mut(8).zip(first..last) {
+            chunk.copy_from_slice(&self.load(data_word(word)).to_le_bytes());
+        }
+        page.entry(span)
+    }
+
+    /// Was the entry in this slot read since it was stored?
+    pub(super) fn is_visited(self, slot: usize) -> bool {
+        self.load(VISITED + slot / 64 % VISITED_WORDS) >> (slot % 64) & 1 == 1
+    }
+
+    /// Remembers that it was read. Written only when that is new, so that what is hot does not keep its page dirty.
+    pub(super) fn visit(self, slot: usize) {
+        self.word(VISITED + slot / 64 % VISITED_WORDS).fetch_or(1 << (slot % 64), Ordering::Relaxed);
+    }
+
+    /// Does the sum over the page fit what its last writer noted?
+    pub(super) fn is_whole(self, checksum: Checksum) -> bool {
+        let sum = (SHAPE..VISITED)
+            .chain(DATA..PAGE_WORDS)
+            .fold(0_u64, |sum, index| sum.wrapping_add(checksum.of(index, self.load(index))));
+        sum == self.load(CHECKSUM)
+    }
+
+    /// Slots that were read since they were stored.
+    pub(super) fn visited_slots(self) -> u32 {
+        (0..VISITED_WORDS).map(|index| self.load(VISITED + index).count_ones()).sum()
+    }
+
+    /// Can the times in this bucket be told apart at `now`? An empty bucket has none.
+    pub(super) fn is_in_window(self, ages: Ages, now: BootTime) -> bool {
+        let shape = self.shape();
+        shape.slots == 0 || ages.in_window(shape.soonest_ds, self.latest_ds(), now)
+    }
+
+    /// The entry that begins in this slot at this byte; None after the last.
+    pub(super) fn resident(self, slot: usize, start: usize) -> Option<Resident> {
+        let shape = self.shape();
+        if slot >= shape.slots {
+            return None;
+        }
+        let span = self.span(slot, start);
+        let is_inside = slot + span.slots <= shape.slots && start + span.bytes <= shape.data_end();
+        is_inside.then(|| Resident { span, head: Head::of(self.word_at(start)) })
+    }
+
+    /// Where the entry in this slot lies.
+    pub(super) fn span_of(self, slot: usize) -> Span {
+        let group = slot / GROUP_SLOTS;
+        let before: usize = (0..group).map(|group| sum_of_bytes(self.load(lengths_word(group)))).sum();
+        let lengths = self.load(lengths_word(group)) & !(u64::MAX << (slot % GROUP_SLOTS * 8));
+        self.span(slot, before + sum_of_bytes(lengths))
+    }
+
+    /// Does this slot go on with the entry of the one before it?
+    pub(super) fn is_continuation(self, slot: usize) -> bool {
+        slot > 0 && self.length(slot - 1) == LENGTH_CONTINUES
+    }
+
+    /// The eight bytes from this byte of the entries on.
+    fn word_at(self, start: usize) -> u64 {
+        let shift = start % 8 * 8;
+        let low = self.load(data_word(start / 8)) >> shift;
+        if shift == 0 { low } else { low | self.load(data_word(start / 8 + 1)) << (64 - shift) }
+    }
+}
+
+/// A byte of a word, counted from the lowest.
+pub(super) const fn byte_of(word: u64, lane: usize) -> u8 {
+    (word >> (lane * 8)).to_le_bytes()[0]
+}
+
+impl Page {
+    /// The entry that was copied here last, from this span.
+    #[inline]
+    pub(super) fn entry(&self, span: Span) -> Option<Entry<'_>> {
+        let shift = span.start % 8;
+        Entry::of(self.bytes.get(shift..shift + span.bytes)?)
+    }
+}
+
+const _: () = assert!((ENTRY_BYTES_MAX + 13) % 8 == 0 && ENTRY_BYTES_MAX + 7 <= ENTRY_BYTES_MAX + 13);
+const _: () = assert!(DATA * 8 == 64);

@@ -1,0 +1,134 @@
+//! How a record gets in, and out again when its time is up.
+//!
+//! A store looks at both buckets, takes the one it will change from the state in which it saw it, and then makes sure that the
+//! other still is in the state in which it saw that one. Of two stores of one key that chose different buckets, at
+//! least one sees the other's and begins again: a key never has two answers. Only the bucket that changes is written to,
+//! so only its page has to go back to a disk.
+
+use super::Region;
+use super::age::BootTime;
+use super::bucket::{Bucket, Page, Span, Wanted};
+use super::counters::Counter;
+use super::entry::Draft;
+use super::evict::{self, Load};
+use super::held::Held;
+use super::layout::{Owner, State};
+use crate::key::Places;
+
+/// A bucket as it was when nobody held it.
+struct Survey<'a> {
+    bucket: Bucket<'a>,
+    state: State,
+    load: Load,
+    /// Where the record's predecessor lies.
+    span: Option<Span>,
+}
+
+impl Region {
+    pub(super) fn take<'a>(&self, bucket: Bucket<'a>, state: State) -> Option<Held<'a>> {
+        bucket.take(state, self.me).then(|| Held::new(bucket, state, self.checksum))
+    }
+
+    /// Can its holder still let go? False only when its process is gone.
+    fn is_alive(&self, owner: Owner) -> bool {
+        owner == self.me
+    }
+
+    /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.
+    fn survey(&self, index: u32, wanted: &Wanted<'_>, now: BootTime, page: &mut Page) -> Option<Survey<'_>> {
+        let bucket = self.bucket(index)?;
+        if !self.vouched.has(index) {
+            let _ = self.vouch(index, bucket);
+        }
+        let read = |bucket: Bucket<'_>| {
+            let shape = bucket.shape();
+            let load = Load { shape, visited: bucket.visited_slots(), is_due: now.0 >= shape.soonest_ds };
+            (load, bucket.find(wanted, page))
+        };
+        match bucket.read_whole(read) {
+            Ok((state, (load, span))) => {
+                self.vouched.has(index).then_some(Survey { bucket, state, load, span })
+            }
+            Err(state) => {
+                if !self.is_alive(state.owner()?) {
+                    let mut held = self.take(bucket, state)?;
+                    held.clear();
+                    self.vouched.add(index);
+                    self.count(Counter::Takeovers, 1);
+                }
+                None // the caller looks again
+            }
+        }
+    }
+
+    /// Stores a record, unless somebody else holds or changes its buckets meanwhile.
+    pub(super) fn try_put(
+        &self,
+        places: Places,
+        wanted: &Wanted<'_>,
+        draft: &Draft,
+        life_ds: u32,
+        now: BootTime,
+        page: &mut Page,
+    ) -> Option<()> {
+        let first = self.survey(places.first, wanted, now, page)?;
+        let second = self.survey(places.second, wanted, now, page)?;
+        let need = (draft.bytes().len(), draft.slots());
+        let to_second = match (first.span, second.span) {
+            (Some(_), _) => false,
+            (None, Some(_)) => true,
+            (None, None) => evict::prefers_second(first.load, second.load, need.0, need.1),
+        };
+        let (target, other) = if to_second { (second, first) } else { (first, second) };
+        let mut held = self.take(target.bucket, target.state)?;
+        if other.bucket.state() != other.state {
+            // Somebody wrote there since we looked, perhaps this very key: begin again.
+            return None;
+        }
+        let used_before = target.load.shape.used_bytes;
+        if !target.bucket.is_in_window(self.ages, now) {
+            held.clear();
+        } else if let Some(span) = target.span {
+            held.remove(span);
+        }
+        let evicted = evict::make_room(&mut held, need, self.ages, now, |_| false);
+        held.append(draft, wanted.fingerprint, now, now.0.saturating_add(life_ds));
+        let (used_after, removed) = (target.bucket.shape().used_bytes, held.removed());
+        drop(held);
+        self.count_if(Counter::Evictions, evicted.live);
+        self.count_if(Counter::Expired, evicted.expired);
+        self.count_if(Counter::Records, 1_u64.wrapping_sub(removed));
+        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(used_before as u64));
+        Some(())
+    }
+
+    fn count_if(&self, counter: Counter, by: u64) {
+        if by != 0 {
+            self.count(counter, by);
+        }
+    }
+
+    /// Clears what is past its time in one bucket; None when nothing is due, or somebody holds it.
+    pub(super) fn sweep_bucket(&self, index: u32, now: BootTime) -> Option<u32> {
+        let bucket = self.bucket(index)?;
+        if !self.vouched.has(index) {
+            self.vouch(index, bucket)?;
+        }
+        let (state, shape) = bucket.read_whole(Bucket::shape).ok()?;
+        if shape.slots == 0 || now.0 < shape.soonest_ds {
+            return None;
+        }
+        let mut held = self.take(bucket, state)?;
+        if bucket.is_in_window(self.ages, now) {
+            held.expire(self.ages, now, |_| false);
+        } else {
+            held.clear();
+        }
+        let (used_after, removed) = (bucket.shape().used_bytes, held.removed());
+        drop(held);
+        self.count_if(Counter::Expired, removed);
+        self.count_if(Counter::Records, 0_u64.wrapping_sub(removed));
+        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(shape.used_bytes as u64));
+        u32::try_from(removed).ok()
+    }
+}
