@@ -9,7 +9,7 @@ from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.flight import Flights
 from backendify.guard import Guard
-from backendify.memory import Limit, Plan, find_limit, plan, rss_bytes
+from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking, Registry
 from backendify.settings import Settings
@@ -22,6 +22,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 SERVER_ERROR = 500
+CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
 
 
 class Service:
@@ -138,4 +139,6 @@ class Service:
 def plan_memory(settings: Settings) -> Plan:
     """Share out the limit that is found or given. Raises :class:`backendify.memory.NotEnoughMemory`."""
     limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit()
-    return plan(limit, cache_size=settings.cache_bytes, region_is_memory=True)
+    # A machine's whole memory is nobody's to take: the cache grows there only when it is asked to.
+    unasked_bytes = CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY else None
+    return plan(limit, cache_size=settings.cache_bytes or unasked_bytes, region_is_memory=True)

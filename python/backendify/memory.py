@@ -39,6 +39,9 @@ REGION_BYTES_MIN: Final = 1 * MIB
 REGION_BYTES_MAX: Final = 800 * MIB  # by itself; some twenty million companies. More is for the user to say
 
 
+PHYSICAL_MEMORY = "physical memory"
+
+
 class NotEnoughMemory(ValueError):  # noqa: N818 - it reads as what it is: `raise NotEnoughMemory`
     """What was asked for cannot hold; the text says what, by how much, and what would."""
 
@@ -141,7 +144,7 @@ def find_limit(root: Path = ROOT) -> Limit:
     limits = [limit for folder in _groups(root) for limit in _limits(folder, root)]
     meminfo = _fields(root / "proc/meminfo")
     if "MemTotal:" in meminfo:
-        limits.append((meminfo["MemTotal:"] * KIB, "physical memory"))
+        limits.append((meminfo["MemTotal:"] * KIB, PHYSICAL_MEMORY))
     if not limits:
         return Limit(None, f"assuming {size_text(ASSUMED_LIMIT_BYTES)}")
     return Limit(*min(limits, key=itemgetter(0)))

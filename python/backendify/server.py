@@ -6,6 +6,7 @@ One worker needs no supervisor: the embedded server takes 35 MB where supervisor
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -34,7 +35,7 @@ class CannotListenError(Exception):
     """An address that was asked for cannot be had."""
 
     def __init__(self, address: Address, error: OSError) -> None:
-        super().__init__(f"cannot listen on {address}: {error.strerror or error}")
+        super().__init__(f"cannot listen on {address}: {os.strerror(error.errno) if error.errno else error}")
 
 
 def run(settings: Settings) -> int:
@@ -45,7 +46,6 @@ def run(settings: Settings) -> int:
     except NotEnoughMemory as error:
         LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
         return 2
-    LOGGER.warning("%s", plan.line())
     try:
         asyncio.run(_serve(settings, plan, _free_address(settings.host, settings.port)))
     except CannotListenError as error:
@@ -77,6 +77,7 @@ async def _serve(settings: Settings, plan: Plan, address: Address) -> None:
     admin = await _start_admin(settings, service)
     serving = asyncio.create_task(server.serve())
     await _until_listening(address, serving)
+    LOGGER.warning("%s", plan.line())
     LOGGER.warning("%s listens on http://%s, %d registries", _core.VERSION, address, len(settings.registries))
     await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
     if stop.done() and stop.result() is signal.SIGTERM:
@@ -102,7 +103,11 @@ async def _start_admin(settings: Settings, service: Service) -> Admin | None:
     except OSError as error:
         if settings.admin_by_name:
             raise CannotListenError(settings.admin, error) from error
-        LOGGER.warning("no listener for operators on %s: %s", settings.admin, error.strerror or error)
+        LOGGER.warning(
+            "no listener for operators on %s: %s",
+            settings.admin,
+            os.strerror(error.errno) if error.errno else error,
+        )
         return None
     return admin
 

@@ -25,7 +25,7 @@ mod _core {
     #[pymodule_export]
     use crate::question::Question;
     #[pymodule_export]
-    use crate::region::Region;
+    use crate::region::{Region, RegionStats};
     #[pymodule_export]
     use crate::reply::Reply;
 

@@ -91,9 +91,65 @@ impl Region {
         self.shared.sweep(buckets, clock::boot()).cleared
     }
 
+    /// What it holds, and totals since it was made.
+    fn stats(&self) -> RegionStats {
+        RegionStats {
+            counts: self.shared.stats(),
+            bytes_capacity: u64::from(self.shared.buckets()) * region::PAGE_BYTES as u64,
+        }
+    }
+
     /// How many buckets there are.
     #[getter]
     fn buckets(&self) -> u32 {
         self.shared.buckets()
+    }
+}
+
+/// One reading of a region.
+#[pyclass(frozen, module = "backendify._core")]
+pub(crate) struct RegionStats {
+    counts: region::Stats,
+    /// Bytes that entries may take.
+    #[pyo3(get)]
+    bytes_capacity: u64,
+}
+
+#[pymethods]
+impl RegionStats {
+    /// Records that lie there, those past their time too.
+    #[getter]
+    const fn records(&self) -> u64 {
+        self.counts.records
+    }
+
+    /// Bytes of their entries.
+    #[getter]
+    const fn bytes_used(&self) -> u64 {
+        self.counts.bytes
+    }
+
+    /// Records stored.
+    #[getter]
+    const fn stores(&self) -> u64 {
+        self.counts.stores
+    }
+
+    /// Records that made room before their time.
+    #[getter]
+    const fn evictions(&self) -> u64 {
+        self.counts.evictions
+    }
+
+    /// Records cleared because their time was up.
+    #[getter]
+    const fn expired(&self) -> u64 {
+        self.counts.expired
+    }
+
+    /// Records too long to be kept.
+    #[getter]
+    const fn oversize(&self) -> u64 {
+        self.counts.oversize
     }
 }
