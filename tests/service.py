@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -99,6 +100,8 @@ async def running(
     registries: Mapping[str, str], *options: str, kind: Kind = "granian"
 ) -> AsyncIterator[Service]:
     """Start a service in front of `registries` (country to URL); it is killed at the end if it still runs."""
+    folder = tempfile.TemporaryDirectory(prefix="backendify-test-")
+    options = ("--cache-path", f"{folder.name}/cache", "--cache-size", "16M", *options)
     process = await asyncio.create_subprocess_exec(
         *_command(registries, options, kind),
         stdout=asyncio.subprocess.DEVNULL,
@@ -120,6 +123,7 @@ async def running(
         await process.wait()
         if "service" in locals():
             await service.reading
+        folder.cleanup()
 
 
 async def failing(registries: Mapping[str, str], *options: str) -> tuple[int, str]:

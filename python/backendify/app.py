@@ -1,14 +1,18 @@
 """The composition root: region, upstream clients and miss path, behind one ASGI app."""
 
 import asyncio
+import os
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.flight import Flights
 from backendify.guard import Guard
+from backendify.lease import Leases
 from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking, Registry
@@ -28,15 +32,18 @@ CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
 class Service:
     """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: Plan, cache: Path) -> None:
         self.plan = plan
         fetches_max = min(settings.fetches_max, plan.fetches_max)
-        self.region = _core.Region(
+        self.region, found = _core.Region.open(
+            os.fspath(cache),
             bytes=plan.region_bytes,
+            registries=[(registry.country, registry.url) for registry in settings.registries],
             ttl_ms=settings.ttl_ms,
             negative_ttl_ms=settings.negative_ttl_ms,
             stale_ms=settings.stale_if_error_ms,
         )
+        self.cache_line = f"cache: {cache}, {found}"
         self._started_at_s = time.monotonic()
         self._deadline_s = settings.deadline_ms / 1000
         self._transport = make_transport(
@@ -52,8 +59,10 @@ class Service:
             )
             for registry in settings.registries
         ]
+        self._fetch_timeout_s = settings.fetch_timeout_ms / 1000
         self._asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
-        self.flights = Flights(self._asking.ask_and_keep, flights_max=fetches_max)
+        self._leases = Leases(self.region, cache, self._asking.ask_and_keep) if settings.workers > 1 else None
+        self.flights = Flights(self._fetch, flights_max=fetches_max)
         self.app = _core.App(
             [registry.country for registry in settings.registries],
             self.region,
@@ -82,8 +91,8 @@ class Service:
             version=_core.VERSION,
             uptime_s=time.monotonic() - self._started_at_s,
             draining=self.app.is_draining,
-            hits=self.app.hits,
-            misses=self.app.misses,
+            hits=found.hits,
+            misses=found.misses,
             collapsed=self.flights.joined,
             stored=found.stores,
             answers=dict(self.app.answers_by_status()),
@@ -116,7 +125,15 @@ class Service:
         if self._statsd:
             await self._statsd.aclose()
         await self.flights.aclose()
+        if self._leases:
+            self._leases.close()
         await self._transport.aclose()
+
+    async def _fetch(self, question: _core.Question) -> _core.Outcome:
+        """Learn what a registry says: here, or by the worker who asks it already."""
+        if self._leases is None:
+            return await self._asking.ask_and_keep(question)
+        return await self._leases.ask_once(question, lease_s=self._fetch_timeout_s)
 
     async def _answer_miss(self, question: _core.Question, send: Send) -> None:
         """Answer what the region could not."""
@@ -129,6 +146,8 @@ class Service:
         sweeper = asyncio.create_task(sweep(self.region))
         if self._statsd:
             self._statsd.start()
+        if self._leases:
+            self._leases.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sweeper.cancel()
@@ -136,9 +155,22 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def plan_memory(settings: Settings) -> Plan:
-    """Share out the limit that is found or given. Raises :class:`backendify.memory.NotEnoughMemory`."""
+def cache_path(settings: Settings, port: int) -> Path:
+    """Name the cache's file: one a port, so that a service finds its own again."""
+    return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
+
+
+def plan_memory(settings: Settings, cache: Path) -> Plan:
+    """Share out the limit that is found or given.
+
+    Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file in no directory.
+    """
     limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit()
-    # A machine's whole memory is nobody's to take: the cache grows there only when it is asked to.
+    # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
     unasked_bytes = CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY else None
-    return plan(limit, cache_size=settings.cache_bytes or unasked_bytes, region_is_memory=True)
+    return plan(
+        limit,
+        cache_size=settings.cache_bytes or unasked_bytes,
+        region_is_memory=_core.is_memory(os.fspath(cache.parent)),
+        workers=settings.workers,
+    )

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -18,9 +19,10 @@ from granian.server.embed import Server
 from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
-from backendify.app import Service, plan_memory
+from backendify.app import Service, cache_path, plan_memory
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.settings import Settings
+from backendify.supervisor import Supervisor
 
 LOGGER = logging.getLogger(__name__)
 # Target (8 KiB) and fields (16 KiB) with room for line ends; over it hyper answers 431 by itself.
@@ -42,24 +44,41 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: the process's exit status."""
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        plan = plan_memory(settings)
-    except NotEnoughMemory as error:
-        LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
-        return 2
-    try:
-        asyncio.run(_serve(settings, plan, _free_address(settings.host, settings.port)))
+        address = _free_address(settings.host, settings.port)
+        cache = cache_path(settings, address.port)
+        plan = plan_memory(settings, cache)
     except CannotListenError as error:
-        LOGGER.error("%s", error)  # noqa: TRY400 - one line, no traceback
-        return 1
-    return 0
+        return _refuse(str(error), 1)
+    except NotEnoughMemory as error:
+        return _refuse(str(error), 2)
+    except OSError as error:
+        return _refuse(f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2)
+
+    def work(index: int) -> int:
+        try:
+            asyncio.run(_serve(settings, plan, cache, address, index))
+        except CannotListenError as error:
+            return _refuse(str(error), 1)
+        except _core.RegionError as error:
+            return _refuse(str(error), 2)
+        return 0
+
+    return work(0) if settings.workers == 1 else Supervisor(settings.workers, work).run()
 
 
-async def _serve(settings: Settings, plan: Plan, address: Address) -> None:
+def _refuse(message: str, status: int) -> int:
+    """Say in one line why there is no service."""
+    LOGGER.error("%s", message)
+    return status
+
+
+async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, index: int) -> None:
+    """Be one worker, the one with this index, from 0."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    service = Service(settings, plan)
+    service = Service(settings, plan, cache)
     server = Server(
         service.app,
         address=address.host,
@@ -68,17 +87,22 @@ async def _serve(settings: Settings, plan: Plan, address: Address) -> None:
         http=HTTPModes.http1,
         websockets=False,
         backlog=1024,
-        backpressure=plan.connections_max,
+        backpressure=max(1, plan.connections_max // settings.workers),
         http1_settings=HTTP1Settings(
             header_read_timeout=IDLE_MS, max_buffer_size=HEAD_BYTES_MAX, pipeline_flush=True
         ),
         log_enabled=False,
     )
-    admin = await _start_admin(settings, service)
+    # A successor of the first worker listens again: the address is free once its predecessor is gone.
+    admin = await _start_admin(settings, service) if index == 0 else None
     serving = asyncio.create_task(server.serve())
     await _until_listening(address, serving)
-    LOGGER.warning("%s", plan.line())
-    LOGGER.warning("%s listens on http://%s, %d registries", _core.VERSION, address, len(settings.registries))
+    if index == 0:
+        LOGGER.warning("%s", plan.line())
+        LOGGER.warning("%s", service.cache_line)
+        LOGGER.warning(
+            "%s listens on http://%s, %d registries", _core.VERSION, address, len(settings.registries)
+        )
     await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
     if stop.done() and stop.result() is signal.SIGTERM:
         service.app.start_lame_duck()

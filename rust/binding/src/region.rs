@@ -1,14 +1,17 @@
 //! The region, for Python.
 
+use std::path::PathBuf;
+
 use backendify_core::answer::Answer;
 use backendify_core::freshness::{Freshness, Lifetimes};
 use backendify_core::key::Key;
 use backendify_core::record::Record;
-use backendify_core::region;
+use backendify_core::region::{self, OpenOptions, Opened};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::clock;
+use crate::error::RegionError;
 use crate::outcome::Outcome;
 use crate::question::Question;
 
@@ -55,6 +58,20 @@ fn spread(id: &[u8]) -> u64 {
     id.iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
 }
 
+fn lifetimes(ttl_ms: u64, negative_ttl_ms: u64, stale_ms: u64) -> PyResult<Lifetimes> {
+    Ok(Lifetimes {
+        ttl_ds: deciseconds(ttl_ms)?,
+        negative_ttl_ds: deciseconds(negative_ttl_ms)?,
+        stale_ds: deciseconds(stale_ms)?,
+    })
+}
+
+fn registry((country, url): &(String, String)) -> PyResult<region::Registry> {
+    <[u8; 2]>::try_from(country.as_bytes())
+        .map(|country| region::Registry::new(country, url))
+        .map_err(|_| PyValueError::new_err(format!("'{country}' is no country: two ASCII letters are expected")))
+}
+
 fn deciseconds(milliseconds: u64) -> PyResult<u32> {
     u32::try_from(milliseconds.div_ceil(100)).map_err(|_| {
         PyValueError::new_err(format!("{milliseconds} ms is too long: at most 13 years are expected"))
@@ -69,14 +86,64 @@ impl Region {
     #[new]
     #[pyo3(signature = (*, bytes, ttl_ms, negative_ttl_ms, stale_ms))]
     fn new(bytes: usize, ttl_ms: u64, negative_ttl_ms: u64, stale_ms: u64) -> PyResult<Self> {
-        let lifetimes = Lifetimes {
-            ttl_ds: deciseconds(ttl_ms)?,
-            negative_ttl_ds: deciseconds(negative_ttl_ms)?,
-            stale_ds: deciseconds(stale_ms)?,
-        };
+        let lifetimes = lifetimes(ttl_ms, negative_ttl_ms, stale_ms)?;
         let shared = region::Region::on_heap(bytes, lifetimes, clock::seed())
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self { shared, lifetimes })
+    }
+
+    /// The region in the file at `path`, made if there is none: (region, what was found, in words).
+    ///
+    /// `registries` are (country, base URL), in the order in which questions number them. Call it after the last fork:
+    /// a fork shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
+    /// whatever keeps the file from being ours, whole and reserved; `ValueError` for lifetimes over 13 years.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, bytes, registries, ttl_ms, negative_ttl_ms, stale_ms))]
+    fn open(
+        path: PathBuf,
+        bytes: usize,
+        registries: Vec<(String, String)>,
+        ttl_ms: u64,
+        negative_ttl_ms: u64,
+        stale_ms: u64,
+    ) -> PyResult<(Self, String)> {
+        let lifetimes = lifetimes(ttl_ms, negative_ttl_ms, stale_ms)?;
+        let registries = registries.iter().map(registry).collect::<PyResult<Vec<_>>>()?;
+        let (boot_id, seed) = (clock::boot_id()?, clock::seed());
+        let options = OpenOptions { bytes, lifetimes, registries: &registries, boot_id, seed };
+        let (shared, opened) =
+            region::Region::open(&path, &options).map_err(|error| RegionError::new_err(error.to_string()))?;
+        let found = match opened {
+            Opened::Created => "new".to_owned(),
+            Opened::Attached => "with what it held".to_owned(),
+            Opened::Rebuilt(because) => format!("started anew: {because}"),
+        };
+        Ok((Self { shared, lifetimes }, found))
+    }
+
+    /// This worker's place among all who have the file: 1 to 255.
+    #[getter]
+    const fn place(&self) -> u8 {
+        self.shared.place()
+    }
+
+    /// Takes a question's lease, for `life_ms`; false when another worker has it, who will tell this one.
+    fn take_lease(&self, question: &Question, life_ms: u64) -> PyResult<bool> {
+        let life_ds = deciseconds(life_ms)?;
+        Ok(self.shared.take_lease(question.key(), clock::boot(), life_ds) == region::Lease::Mine)
+    }
+
+    /// Lets a question's lease go: the places of those who wait to be told, one bit each, bit 0 for place 1.
+    fn release_lease(&self, question: &Question) -> u64 {
+        self.shared.release_lease(question.key())
+    }
+
+    /// What another worker has kept of this question, when it is fresh.
+    fn recall(&self, question: &Question) -> Option<Outcome> {
+        let mut page = region::Page::default();
+        let found = self.shared.get(question.key(), clock::boot(), &mut page)?;
+        let Freshness::Fresh { .. } = self.lifetimes.judge(&found.record, found.age_ds) else { return None };
+        Some(Outcome::recalled(&found.record))
     }
 
     /// Reads a registry's whole reply and keeps it when it is a fact: a company, or that there is none.
@@ -127,6 +194,18 @@ impl RegionStats {
     #[getter]
     const fn bytes_used(&self) -> u64 {
         self.counts.bytes
+    }
+
+    /// Look-ups that found a record.
+    #[getter]
+    const fn hits(&self) -> u64 {
+        self.counts.hits
+    }
+
+    /// Look-ups that found none.
+    #[getter]
+    const fn misses(&self) -> u64 {
+        self.counts.misses
     }
 
     /// Records stored.
