@@ -52,7 +52,9 @@ def run(settings: Settings) -> int:
     except NotEnoughMemory as error:
         return _refuse(str(error), 2)
     except OSError as error:
-        return _refuse(f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2)
+        return _refuse(
+            f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2
+        )
 
     def work(index: int) -> int:
         try:

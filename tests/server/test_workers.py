@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 import service
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
@@ -144,7 +145,7 @@ async def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path) -> None:
         (("--cache-path", str(tmp_path / "open")), "other users"),
         (("--cache-path", str(tmp_path / "folder")), "ordinary file"),
         (("--cache-size", "1K"), "--cache-size"),
-        (("--memory", "64M", "--cache-size", "60M", "--cache-path", "/dev/shm/backendify-test"), "60M"),
+        (("--memory", "64M", "--cache-size", "60M", "--cache-path", "/dev/shm/backendify-test"), "60M"),  # noqa: S108
     ):
         status, told = await service.failing({"im": "http://127.0.0.1:1"}, *options)
         assert status == 2, (options, told)
@@ -171,7 +172,9 @@ async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path
 async def test_a_full_disk_is_an_error_at_start_and_not_a_crash(tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     folder.mkdir()
-    mount = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
+    mount = await asyncio.create_subprocess_exec(
+        "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)
+    )
     if await mount.wait():
         pytest.skip("NOT TESTED: a full disk, because this system lets nobody mount one")
     try:

@@ -32,7 +32,7 @@ mod _core {
     #[pymodule_export]
     use crate::question::Question;
     #[pymodule_export]
-    use crate::region::{Region, RegionStats};
+    use crate::region::Region;
     #[pymodule_export]
     use crate::reply::Reply;
 
@@ -47,6 +47,7 @@ mod _core {
     /// Do the pages of a file in this directory count as memory (tmpfs), or are they the kernel's to drop (a disk)?
     ///
     /// Raises `OSError` for a directory that is not there.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
     #[pyfunction]
     fn is_memory(directory: PathBuf) -> PyResult<bool> {
         Ok(memory::file_system(&directory)? == memory::FileSystem::Memory)

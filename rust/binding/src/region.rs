@@ -1,5 +1,6 @@
 //! The region, for Python.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use backendify_core::answer::Answer;
@@ -43,7 +44,7 @@ impl Region {
     /// Answers from a record past its time, for when its registry fails with `fwd_status` or stays silent.
     pub(crate) fn find_stale(&self, question: &Question, fwd_status: Option<u16>) -> Option<Answer> {
         let mut page = region::Page::default();
-        let found = self.shared.get(question.key(), clock::boot(), &mut page)?;
+        let found = self.shared.peek(question.key(), clock::boot(), &mut page)?;
         let freshness = self.lifetimes.judge(&found.record, found.age_ds);
         Answer::found(&question.id, &found.record, freshness, fwd_status, clock::wall())
     }
@@ -67,9 +68,9 @@ fn lifetimes(ttl_ms: u64, negative_ttl_ms: u64, stale_ms: u64) -> PyResult<Lifet
 }
 
 fn registry((country, url): &(String, String)) -> PyResult<region::Registry> {
-    <[u8; 2]>::try_from(country.as_bytes())
-        .map(|country| region::Registry::new(country, url))
-        .map_err(|_| PyValueError::new_err(format!("'{country}' is no country: two ASCII letters are expected")))
+    <[u8; 2]>::try_from(country.as_bytes()).map(|country| region::Registry::new(country, url)).map_err(|_| {
+        PyValueError::new_err(format!("'{country}' is no country: two ASCII letters are expected"))
+    })
 }
 
 fn deciseconds(milliseconds: u64) -> PyResult<u32> {
@@ -98,6 +99,7 @@ impl Region {
     /// a fork shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
     /// whatever keeps the file from being ours, whole and reserved; `ValueError` for lifetimes over 13 years.
     #[staticmethod]
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
     #[pyo3(signature = (path, *, bytes, registries, ttl_ms, negative_ttl_ms, stale_ms))]
     fn open(
         path: PathBuf,
@@ -129,8 +131,8 @@ impl Region {
 
     /// Takes a question's lease, for `life_ms`; false when another worker has it, who will tell this one.
     fn take_lease(&self, question: &Question, life_ms: u64) -> PyResult<bool> {
-        let life_ds = deciseconds(life_ms)?;
-        Ok(self.shared.take_lease(question.key(), clock::boot(), life_ds) == region::Lease::Mine)
+        let life = deciseconds(life_ms)?;
+        Ok(self.shared.take_lease(question.key(), clock::boot(), life) == region::Lease::Mine)
     }
 
     /// Lets a question's lease go: the places of those who wait to be told, one bit each, bit 0 for place 1.
@@ -141,7 +143,7 @@ impl Region {
     /// What another worker has kept of this question, when it is fresh.
     fn recall(&self, question: &Question) -> Option<Outcome> {
         let mut page = region::Page::default();
-        let found = self.shared.get(question.key(), clock::boot(), &mut page)?;
+        let found = self.shared.peek(question.key(), clock::boot(), &mut page)?;
         let Freshness::Fresh { .. } = self.lifetimes.judge(&found.record, found.age_ds) else { return None };
         Some(Outcome::recalled(&found.record))
     }
@@ -158,77 +160,28 @@ impl Region {
         self.shared.sweep(buckets, clock::boot()).cleared
     }
 
-    /// What it holds, and totals since it was made.
-    fn stats(&self) -> RegionStats {
-        RegionStats {
-            counts: self.shared.stats(),
-            bytes_capacity: u64::from(self.shared.buckets()) * region::PAGE_BYTES as u64,
-        }
+    /// What it holds, and totals since it was made, over all workers: see `backendify_core::region::Stats`.
+    fn stats(&self) -> HashMap<&'static str, u64> {
+        let counts = self.shared.stats();
+        HashMap::from([
+            ("bytes_capacity", u64::from(self.shared.buckets()) * region::PAGE_BYTES as u64),
+            ("bytes", counts.bytes),
+            ("records", counts.records),
+            ("hits", counts.hits),
+            ("misses", counts.misses),
+            ("stores", counts.stores),
+            ("evictions", counts.evictions),
+            ("expired", counts.expired),
+            ("oversize", counts.oversize),
+            ("busy", counts.busy),
+            ("damaged", counts.damaged),
+            ("takeovers", counts.takeovers),
+        ])
     }
 
     /// How many buckets there are.
     #[getter]
     fn buckets(&self) -> u32 {
         self.shared.buckets()
-    }
-}
-
-/// One reading of a region.
-#[pyclass(frozen, module = "backendify._core")]
-pub(crate) struct RegionStats {
-    counts: region::Stats,
-    /// Bytes that entries may take.
-    #[pyo3(get)]
-    bytes_capacity: u64,
-}
-
-#[pymethods]
-impl RegionStats {
-    /// Records that lie there, those past their time too.
-    #[getter]
-    const fn records(&self) -> u64 {
-        self.counts.records
-    }
-
-    /// Bytes of their entries.
-    #[getter]
-    const fn bytes_used(&self) -> u64 {
-        self.counts.bytes
-    }
-
-    /// Look-ups that found a record.
-    #[getter]
-    const fn hits(&self) -> u64 {
-        self.counts.hits
-    }
-
-    /// Look-ups that found none.
-    #[getter]
-    const fn misses(&self) -> u64 {
-        self.counts.misses
-    }
-
-    /// Records stored.
-    #[getter]
-    const fn stores(&self) -> u64 {
-        self.counts.stores
-    }
-
-    /// Records that made room before their time.
-    #[getter]
-    const fn evictions(&self) -> u64 {
-        self.counts.evictions
-    }
-
-    /// Records cleared because their time was up.
-    #[getter]
-    const fn expired(&self) -> u64 {
-        self.counts.expired
-    }
-
-    /// Records too long to be kept.
-    #[getter]
-    const fn oversize(&self) -> u64 {
-        self.counts.oversize
     }
 }

@@ -23,12 +23,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Where `id` of the registry with this number lies among `buckets` (two or more) of the file with this seed.
+    /// Where `id` of the registry with this salt lies among `buckets` (two or more) of the file with this seed.
     ///
     /// `SipHash` 1-3 (Aumasson and Bernstein, 2012), keyed, so that nobody can aim ids at one bucket.
-    pub(crate) fn of(number: u8, id: &[u8], seed: [u64; 2], buckets: u32) -> Self {
+    pub(crate) fn of(salt: u64, id: &[u8], seed: [u64; 2], buckets: u32) -> Self {
         let [seed, other] = seed;
-        let hash = SipHasher13::new_with_keys(seed ^ u64::from(number), other).hash(id);
+        let hash = SipHasher13::new_with_keys(seed ^ salt, other).hash(id);
         let [fingerprint, ..] = hash.to_be_bytes();
         let first = share(hash, buckets);
         // A second multiplication, because a bucket is named by fewer bits than are left beside the fingerprint.

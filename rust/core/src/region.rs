@@ -9,9 +9,16 @@ mod bucket;
 mod checksum;
 mod counters;
 mod entry;
+mod error;
 mod evict;
+mod file;
 mod held;
+mod identity;
 mod layout;
+mod lease;
+mod lock;
+mod map;
+mod registries;
 mod store;
 mod sync;
 #[cfg(test)]
@@ -21,7 +28,12 @@ mod vouch;
 pub use age::BootTime;
 pub use bucket::Page;
 pub use counters::Stats;
+pub use error::{Difference, RegionError};
+pub use file::{OpenOptions, Opened};
+pub use identity::{FORMAT_VERSION, Rebuild};
 pub use layout::{ENTRY_BYTES_MAX, PAGE_BYTES};
+pub use lease::{Lease, WORKERS_MAX};
+pub use registries::Registry;
 
 use crate::freshness::Lifetimes;
 use crate::key::{Key, Places};
@@ -31,27 +43,19 @@ use bucket::{Bucket, Span, Wanted};
 use checksum::Checksum;
 use counters::{COUNTER_WORDS, Counter};
 use entry::Draft;
+use file::{Opening, open_region};
+use identity::Identity;
 use layout::{
     BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, Words, low_half,
 };
-use sync::{AtomicU64, Ordering};
+use map::Mapping;
+use registries::Member;
+use std::path::Path;
+use sync::Ordering;
 use vouch::Vouched;
 
 /// How often a store begins again because somebody else wrote meanwhile.
 const PUT_TRIES: usize = 4;
-
-/// Why there is no region.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum RegionError {
-    /// Less than the header and two buckets.
-    #[error("The cache needs at least {needed} bytes, and was given {given}.")]
-    TooSmall {
-        /// Bytes that were offered.
-        given: usize,
-        /// Bytes without which nothing can be kept.
-        needed: usize,
-    },
-}
 
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,39 +91,81 @@ pub struct Swept {
 /// The region, as one worker sees it.
 #[derive(Debug)]
 pub struct Region {
-    words: Box<[AtomicU64]>,
+    words: Mapping,
     buckets: u32,
     seed: [u64; 2],
     checksum: Checksum,
     ages: Ages,
     me: Owner,
+    /// Each registry, by its place in the configuration.
+    members: Box<[Member]>,
+    /// One bit a number: the registries whose records may be told.
+    live: [u64; 4],
     vouched: Vouched,
 }
 
 impl Region {
-    /// A region of at most `bytes` in this process's own memory, gone with it.
+    /// A region of at most `bytes` in memory of this process and those it forks, gone with them.
     ///
-    /// `seed` must be unpredictable: it keeps customers from aiming ids at one bucket.
+    /// `seed` must be unpredictable: it keeps customers from aiming ids at one bucket. Every registry is known by its place.
     ///
     /// # Errors
-    /// [`RegionError::TooSmall`] under the header and two buckets.
+    /// [`RegionError::TooSmall`] under the header and two buckets, [`RegionError::TooLarge`] for more than can be had.
     pub fn on_heap(bytes: usize, lifetimes: Lifetimes, seed: [u64; 2]) -> Result<Self, RegionError> {
-        let needed = (HEADER_WORDS + BUCKETS_MIN * PAGE_WORDS) * 8;
-        if bytes < needed {
-            return Err(RegionError::TooSmall { given: bytes, needed });
+        let (buckets, words) = size(bytes)?;
+        let words = Mapping::anonymous(words).map_err(|_| RegionError::TooLarge { given: bytes })?;
+        let members = (0..=u8::MAX).map(|number| Member { number, salt: number.into() }).collect();
+        Ok(Self::over(words, buckets, seed, lifetimes, Owner::new(1, 1), members, true))
+    }
+
+    /// The region in the file at `path`, made if there is none, of at most `options.bytes`.
+    ///
+    /// Fork first: a fork shares the locks by which workers know each other alive.
+    ///
+    /// # Errors
+    /// Whatever keeps the file from being ours, whole and reserved: see [`RegionError`].
+    pub fn open(path: &Path, options: &OpenOptions<'_>) -> Result<(Self, Opened), RegionError> {
+        let (buckets, words) = size(options.bytes)?;
+        let Opening { mapping, identity, members, owner, opened } =
+            open_region(path, options, buckets, words)?;
+        let is_new = opened != Opened::Attached;
+        let Identity { seed, lifetimes, .. } = identity;
+        Ok((Self::over(mapping, buckets, seed, lifetimes, owner, members.into(), is_new), opened))
+    }
+
+    fn over(
+        words: Mapping,
+        buckets: u32,
+        seed: [u64; 2],
+        lifetimes: Lifetimes,
+        me: Owner,
+        members: Box<[Member]>,
+        is_new: bool,
+    ) -> Self {
+        let mut live = [0; 4];
+        for Member { number, .. } in &members {
+            if let Some(bits) = live.get_mut(usize::from(number / 64)) {
+                *bits |= 1 << (number % 64);
+            }
         }
-        let pages = (bytes / 8 - HEADER_WORDS) / PAGE_WORDS;
-        let buckets = u32::try_from(pages).unwrap_or(u32::MAX);
-        let words = HEADER_WORDS + pages * PAGE_WORDS;
-        Ok(Self {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        let (checksum, ages) = (Checksum::new(seed), Ages::new(lifetimes));
+        Self {
+            words,
             buckets,
             seed,
-            checksum: Checksum::new(seed),
-            ages: Ages::new(lifetimes),
-            me: Owner::new(1, 1),
-            vouched: Vouched::new(buckets, true),
-        })
+            checksum,
+            ages,
+            me,
+            members,
+            live,
+            vouched: Vouched::new(buckets, is_new),
+        }
+    }
+
+    /// What flights share across workers, in the file's header: zero when the file is made, and left alone here.
+    #[must_use]
+    pub fn leases(&self) -> &[std::sync::atomic::AtomicU64] {
+        self.words.get(layout::LEASES..layout::LEASES + layout::LEASE_WORDS).unwrap_or_default()
     }
 
     /// How many buckets there are: what [`Region::sweep`] counts in.
@@ -128,14 +174,20 @@ impl Region {
         self.buckets
     }
 
-    /// What lies there, fresh or stale, with its age; copied into `page`.
+    /// What lies there, fresh or stale, with its age; copied into `page`, and counted as a hit or a miss.
     pub fn get<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
-        let places = Places::of(key.registry, key.id, self.seed, self.buckets);
-        let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
-        let hit = self
-            .look(places.first, &wanted, now, page)
-            .or_else(|| self.look(places.second, &wanted, now, page));
-        let found = hit.and_then(|(bucket, span)| {
+        let found = self.peek(key, now, page);
+        self.count(if found.is_some() { Counter::Hits } else { Counter::Misses }, 1);
+        found
+    }
+
+    /// The same, counted as nothing: for those who look again behind a question that was counted.
+    pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
+        let hit = self.wanted(key).and_then(|(places, wanted)| {
+            self.look(places.first, &wanted, now, page)
+                .or_else(|| self.look(places.second, &wanted, now, page))
+        });
+        hit.and_then(|(bucket, span)| {
             let entry = page.entry(span)?;
             let age_ds = self.ages.age_ds(entry.head.stamp, entry.head.is_company(), now)?;
             let record = entry.record()?;
@@ -144,20 +196,17 @@ impl Region {
                 bucket.visit(span.slot);
             }
             Some(Found { record, age_ds, visited_before })
-        });
-        self.count(if found.is_some() { Counter::Hits } else { Counter::Misses }, 1);
-        found
+        })
     }
 
     /// Remembers what a registry said, in the place of what it said before.
     #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
     pub fn put(&self, key: Key<'_>, record: &Record<'_>, now: BootTime) -> Kept {
-        let Some(draft) = Draft::of(key.registry, self.ages.stamp(now), key.id, record) else {
+        let Some((places, wanted)) = self.wanted(key) else { return Kept::Busy };
+        let Some(draft) = Draft::of(wanted.number, self.ages.stamp(now), key.id, record) else {
             self.count(Counter::Oversize, 1);
             return Kept::Oversize;
         };
-        let places = Places::of(key.registry, key.id, self.seed, self.buckets);
-        let wanted = Wanted { fingerprint: places.fingerprint, number: key.registry, id: key.id };
         let life_ds = self.ages.life_ds(matches!(record, Record::Company { .. }));
         let mut page = Page::default();
         let kept =
@@ -196,6 +245,19 @@ impl Region {
         Some(Bucket::new(<&Words>::try_from(self.words.get(start..start + PAGE_WORDS)?).ok()?))
     }
 
+    /// Where a key's record lies, and by what it is known; None for a registry that was not named when the region was opened.
+    #[inline]
+    fn wanted<'k>(&self, key: Key<'k>) -> Option<(Places, Wanted<'k>)> {
+        let Member { number, salt } = *self.members.get(usize::from(key.registry))?;
+        let places = Places::of(salt, key.id, self.seed, self.buckets);
+        Some((places, Wanted { fingerprint: places.fingerprint, number, id: key.id }))
+    }
+
+    /// Were this number's records purged, or left behind by another configuration?
+    fn is_retired(&self, number: u8) -> bool {
+        self.live.get(usize::from(number / 64)).is_none_or(|bits| bits >> (number % 64) & 1 == 0)
+    }
+
     /// Finds an entry in one bucket, if nobody holds it.
     #[inline]
     fn look(
@@ -220,11 +282,21 @@ impl Region {
     fn vouch(&self, index: u32, bucket: Bucket<'_>) -> Option<()> {
         let (state, is_whole) = bucket.read_whole(|bucket| bucket.is_whole(self.checksum)).ok()?;
         if !is_whole {
-            let mut held = self.take(bucket, state)?;
-            held.clear();
+            self.empty(self.take(bucket, state)?);
             self.count(Counter::Damaged, 1);
         }
         self.vouched.add(index);
         Some(())
     }
+}
+
+/// How many buckets and words `bytes` come to.
+fn size(bytes: usize) -> Result<(u32, usize), RegionError> {
+    let needed = (HEADER_WORDS + BUCKETS_MIN * PAGE_WORDS) * 8;
+    if bytes < needed {
+        return Err(RegionError::TooSmall { given: bytes, needed });
+    }
+    let pages = (bytes / 8 - HEADER_WORDS) / PAGE_WORDS;
+    let buckets = u32::try_from(pages).map_err(|_| RegionError::TooLarge { given: bytes })?;
+    Ok((buckets, HEADER_WORDS + pages * PAGE_WORDS))
 }

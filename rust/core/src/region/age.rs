@@ -35,6 +35,11 @@ impl Ages {
         Self { company_ds, not_found_ds, unit_shift }
     }
 
+    /// Do stamps mean the same to both?
+    pub(super) const fn has_unit_of(self, other: Self) -> bool {
+        self.unit_shift == other.unit_shift
+    }
+
     /// How long such a record is kept.
     pub(super) const fn life_ds(self, is_company: bool) -> u32 {
         if is_company { self.company_ds } else { self.not_found_ds }

@@ -147,9 +147,7 @@ impl<'a> Bucket<'a> {
     #[inline]
     pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
         let shape = self.shape();
-        let mut start = 0;
         for group in 0..shape.slots.div_ceil(GROUP_SLOTS) {
-            let lengths = self.load(lengths_word(group));
             let mut matches = equal_bytes(self.load(fingerprints_word(group)), wanted.fingerprint);
             while matches != 0 {
                 let lane = index(u64::from(matches.trailing_zeros() / 8));
@@ -157,8 +155,7 @@ impl<'a> Bucket<'a> {
                 if slot >= shape.slots {
                     return None;
                 }
-                let before = sum_of_bytes(lengths & !(u64::MAX << (lane * 8)));
-                let span = self.span(slot, start + before);
+                let span = self.span_of(slot);
                 if self
                     .copy(span, shape.data_end(), page)
                     .is_some_and(|entry| entry.head.number == wanted.number && entry.id == wanted.id)
@@ -167,7 +164,6 @@ impl<'a> Bucket<'a> {
                 }
                 matches &= matches - 1;
             }
-            start += sum_of_bytes(lengths);
         }
         None
     }

@@ -158,22 +158,26 @@ impl<'a> Held<'a> {
     }
 
     /// Takes `by` bytes at `at` out of an array of `length` bytes whose words `word_at` finds.
+    #[inline]
     fn close_gap(&mut self, word_at: impl Fn(usize) -> usize, at: usize, by: usize, length: usize) {
+        let (bucket, checksum, mut sum) = (self.bucket, self.checksum, self.sum);
         let shift = by % 8 * 8;
-        let end = length.saturating_sub(by);
-        let mut source = at / 8 + by / 8;
-        let mut low = self.bucket.load(word_at(source));
-        for index in at / 8..end.div_ceil(8) {
+        let (start, end) = (at / 8, length.saturating_sub(by).div_ceil(8));
+        let mut source = start + by / 8;
+        let mut low = bucket.load(word_at(source));
+        let mut kept = !(u64::MAX << (at % 8 * 8));
+        for index in start..end {
             source += 1;
-            let high = self.bucket.load(word_at(source));
-            let mut word = if shift == 0 { low } else { low >> shift | high << (64 - shift) };
-            if index == at / 8 {
-                let kept = !(u64::MAX << (at % 8 * 8));
-                word = word & !kept | self.bucket.load(word_at(index)) & kept;
-            }
-            self.set(word_at(index), word);
-            low = high;
+            let place = word_at(index);
+            let old = bucket.load(place);
+            let high = bucket.load(word_at(source));
+            // In two steps, because a shift by 64 is none.
+            let word = (low >> shift | high << 1 << (63 - shift)) & !kept | old & kept;
+            sum = sum.wrapping_add(checksum.of(place, word).wrapping_sub(checksum.of(place, old)));
+            bucket.word(place).store(word, Ordering::Relaxed);
+            (low, kept) = (high, 0);
         }
+        (self.sum, self.is_changed) = (sum, true);
     }
 
     /// Takes `by` bits (1 to 63) at `at` out of the visited bits. A reader's bit may be lost on the way: it is a hint.

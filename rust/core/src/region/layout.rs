@@ -183,3 +183,24 @@ pub(super) const COUNTERS: usize = 3 * PAGE_WORDS;
 pub(super) const SWEEP_CURSOR: usize = 32;
 /// Fewer buckets could not be told apart as two candidates.
 pub(super) const BUCKETS_MIN: usize = 2;
+
+/// Registry numbers of a file; the first is nobody's.
+pub(super) const REGISTRIES_MAX: usize = 256;
+/// Words of a row of the registry table.
+pub(super) const ROW_WORDS: usize = 4;
+/// The first word of the registry table.
+pub(super) const REGISTRIES: usize = PAGE_WORDS;
+/// The byte whose lock says that the file is in use, or, exclusive, that it is being made.
+pub(super) const USE_LOCK: i64 = 0;
+/// The first of the workers' bytes: who is alive holds his own.
+pub(super) const OWNER_LOCKS: i64 = 256;
+/// The word of a worker's counters that says how often its slot was given out.
+pub(super) const GENERATION: usize = super::counters::COUNTER_WORDS - 1;
+
+const _: () = assert!(REGISTRIES + REGISTRIES_MAX * ROW_WORDS == COUNTERS, "the header has no gap here");
+const _: () = assert!(COUNTERS + OWNERS_MAX * super::counters::COUNTER_WORDS == LEASES, "nor here");
+const _: () = assert!(LEASES + LEASE_WORDS <= HEADER_WORDS, "what is left is reserved");
+/// The first word of what flights share; the region itself leaves it alone.
+pub(super) const LEASES: usize = 5 * PAGE_WORDS;
+/// Words of it.
+pub(super) const LEASE_WORDS: usize = 8 * PAGE_WORDS;

@@ -38,7 +38,11 @@ impl Holder {
     const FREE: Self = Self(0);
 
     fn new(hash: u64, worker: u8, ends: BootTime) -> Self {
-        Self(hash & 0xffff_ffff_0000_0000 | u64::from(ends.0 & 0xff_ffff) << 8 | u64::from(worker) + 1)
+        Self(
+            (hash & !0xffff_ffff)
+                | (u64::from(ends.0 & 0xff_ffff) << 8)
+                | u64::from(worker.saturating_add(1)),
+        )
     }
 
     /// None where nobody holds it.
@@ -139,9 +143,12 @@ impl Region {
     /// Takes a question's lease for `life_ds` deciseconds, or waits for the worker who holds it.
     #[must_use]
     pub fn take_lease(&self, key: Key<'_>, now: BootTime, life_ds: u32) -> Lease {
-        let (Some(hash), Some(worker)) = (self.lease_hash(key), self.lease_worker()) else { return Lease::Mine };
+        let (Some(hash), Some(worker)) = (self.lease_hash(key), self.lease_worker()) else {
+            return Lease::Mine;
+        };
         let ends = BootTime(now.0.saturating_add(life_ds));
-        Leases::new(self.leases()).take(hash, worker, now, ends, |other| file::is_place_held(&self.words, other.saturating_add(1)))
+        Leases::new(self.leases())
+            .take(hash, worker, now, ends, |other| file::is_place_held(&self.words, other.saturating_add(1)))
     }
 
     /// Lets a question's lease go: the places of the workers who wait for it, one bit each, bit 0 for place 1.

@@ -29,9 +29,17 @@ impl Region {
         bucket.take(state, self.me).then(|| Held::new(bucket, state, self.checksum))
     }
 
+    /// Forgets all that lies in a bucket that cannot be believed.
+    pub(super) fn empty(&self, mut held: Held<'_>) {
+        let used_before = held.bucket().shape().used_bytes;
+        held.clear();
+        self.count_if(Counter::Records, 0_u64.wrapping_sub(held.removed()));
+        self.count_if(Counter::Bytes, 0_u64.wrapping_sub(used_before as u64));
+    }
+
     /// Can its holder still let go? False only when its process is gone.
     fn is_alive(&self, owner: Owner) -> bool {
-        owner == self.me
+        owner == self.me || super::file::is_alive(&self.words, owner)
     }
 
     /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.
@@ -51,8 +59,7 @@ impl Region {
             }
             Err(state) => {
                 if !self.is_alive(state.owner()?) {
-                    let mut held = self.take(bucket, state)?;
-                    held.clear();
+                    self.empty(self.take(bucket, state)?);
                     self.vouched.add(index);
                     self.count(Counter::Takeovers, 1);
                 }
@@ -91,7 +98,7 @@ impl Region {
         } else if let Some(span) = target.span {
             held.remove(span);
         }
-        let evicted = evict::make_room(&mut held, need, self.ages, now, |_| false);
+        let evicted = evict::make_room(&mut held, need, self.ages, now, |number| self.is_retired(number));
         held.append(draft, wanted.fingerprint, now, now.0.saturating_add(life_ds));
         let (used_after, removed) = (target.bucket.shape().used_bytes, held.removed());
         drop(held);
@@ -120,7 +127,7 @@ impl Region {
         }
         let mut held = self.take(bucket, state)?;
         if bucket.is_in_window(self.ages, now) {
-            held.expire(self.ages, now, |_| false);
+            held.expire(self.ages, now, |number| self.is_retired(number));
         } else {
             held.clear();
         }

@@ -1,0 +1,317 @@
+//! From a path to a mapping: who creates the file, who attaches to it, who refuses.
+//!
+//! Whoever has the first byte's lock alone is alone with the file and may do anything to it; whoever maps it shares that lock until he
+//! is gone. So a file is never made, cut or settled while anybody maps it.
+
+use super::error::{Difference, RegionError};
+use super::identity::{Identity, Rebuild};
+use super::layout::{GENERATION, OWNER_LOCKS, OWNERS_MAX, Owner, USE_LOCK};
+use super::lock::{Mode, is_held, try_lock};
+use super::map::Mapping;
+use super::registries::{Member, Registry, Table};
+use super::sync::{AtomicU64, Ordering};
+use super::{age::Ages, counters, layout};
+use crate::freshness::Lifetimes;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, posix_fallocate};
+use nix::sys::stat::{FileStat, Mode as Permissions, SFlag, fstat, lstat};
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+/// How a region is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions<'a> {
+    /// The file's size at most; checked against the memory limit before, because on tmpfs reserving too much kills.
+    pub bytes: usize,
+    /// How long records are kept.
+    pub lifetimes: Lifetimes,
+    /// Which registries there are; a [`crate::key::Key`] names them by their place here.
+    pub registries: &'a [Registry],
+    /// Different after each start of the machine.
+    pub boot_id: [u8; 16],
+    /// Unpredictable; used when the file is made.
+    pub seed: [u64; 2],
+}
+
+/// What was found at the path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// Nothing: the file was made.
+    Created,
+    /// A file of ours, with what it holds.
+    Attached,
+    /// Something that could not be used, and was started anew.
+    Rebuilt(Rebuild),
+}
+
+/// A file that is mapped, shared, and settled.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) mapping: Mapping,
+    pub(super) identity: Identity,
+    pub(super) members: Vec<Member>,
+    pub(super) owner: Owner,
+    pub(super) opened: Opened,
+}
+
+/// How often a file that somebody is making is looked at again, and the pause between: five seconds in all.
+const TRIES: usize = 500;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What one path and its options come to.
+struct Wish<'a> {
+    path: &'a Path,
+    options: &'a OpenOptions<'a>,
+    buckets: u32,
+    words: usize,
+}
+
+/// Makes the file, or attaches to it.
+pub(super) fn open_region(
+    path: &Path,
+    options: &OpenOptions<'_>,
+    buckets: u32,
+    words: usize,
+) -> Result<Opening, RegionError> {
+    let wish = Wish { path, options, buckets, words };
+    for _ in 0..TRIES {
+        let file = wish.claim()?;
+        let lock = |mode| try_lock(&file, USE_LOCK, mode).map_err(|error| wish.system(error));
+        if lock(Mode::Exclusive)? {
+            if wish.is_still(&file)? {
+                return wish.settle(&file);
+            }
+        } else if lock(Mode::Shared)? && wish.is_still(&file)? {
+            match wish.attach(&file)? {
+                Ok((mapping, identity, members)) => {
+                    return wish.finish(mapping, identity, members, Opened::Attached);
+                }
+                // Whoever had it is gone: alone after all.
+                Err(_) if lock(Mode::Exclusive)? => return wish.settle(&file),
+                // Its maker died, and somebody else has found that out too.
+                Err(Difference::Unreadable(Rebuild::Foreign)) => {}
+                Err(because) => return Err(RegionError::InUse { path: path.into(), because }),
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(RegionError::Locked { path: path.into() })
+}
+
+impl Wish<'_> {
+    fn system(&self, error: Errno) -> RegionError {
+        RegionError::System { path: self.path.into(), error }
+    }
+
+    /// Opens the file or makes an empty one; refuses what is not ours alone.
+    fn claim(&self) -> Result<File, RegionError> {
+        let path = || self.path.into();
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file =
+            open(self.path, flags, Permissions::S_IRUSR | Permissions::S_IWUSR).map_err(
+                |error| match error {
+                    Errno::ELOOP => RegionError::SymbolicLink { path: path() },
+                    Errno::ENOENT | Errno::ENOTDIR => RegionError::DirectoryMissing { path: path() },
+                    Errno::EACCES | Errno::EPERM | Errno::EROFS => self.refused(error),
+                    Errno::EISDIR | Errno::ENXIO => RegionError::NotAFile { path: path() },
+                    Errno::ENOSPC | Errno::EDQUOT => {
+                        RegionError::DiskFull { path: path(), bytes: self.words * 8 }
+                    }
+                    error => self.system(error),
+                },
+            )?;
+        let file = File::from(file);
+        let status = fstat(&file).map_err(|error| self.system(error))?;
+        self.check(&status)?;
+        Ok(file)
+    }
+
+    /// A file that cannot be opened is somebody else's, or nobody may write here.
+    fn refused(&self, _: Errno) -> RegionError {
+        let path = self.path.into();
+        match lstat(self.path) {
+            Ok(status) if status.st_uid != nix::unistd::geteuid().as_raw() => {
+                RegionError::ForeignOwner { path, uid: status.st_uid }
+            }
+            _ => RegionError::NotWritable { path },
+        }
+    }
+
+    fn check(&self, status: &FileStat) -> Result<(), RegionError> {
+        let path = || self.path.into();
+        let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
+        if kind != SFlag::S_IFREG || status.st_nlink > 1 {
+            return Err(RegionError::NotAFile { path: path() });
+        }
+        if status.st_uid != nix::unistd::geteuid().as_raw() {
+            return Err(RegionError::ForeignOwner { path: path(), uid: status.st_uid });
+        }
+        if status.st_mode & 0o077 != 0 {
+            return Err(RegionError::OpenToOthers { path: path(), mode: status.st_mode & 0o777 });
+        }
+        Ok(())
+    }
+
+    /// Is the file that was locked still the one at the path?
+    fn is_still(&self, file: &File) -> Result<bool, RegionError> {
+        let ours = fstat(file).map_err(|error| self.system(error))?;
+        Ok(lstat(self.path).is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)))
+    }
+
+    fn map(&self, file: &File) -> Result<Mapping, RegionError> {
+        let file = file.try_clone().map_err(|error| self.system(errno(&error)))?;
+        Mapping::of_file(file, self.words).map_err(|error| self.system(error))
+    }
+
+    fn has_size(&self, file: &File) -> Result<bool, RegionError> {
+        let status = fstat(file).map_err(|error| self.system(error))?;
+        Ok(usize::try_from(status.st_size).is_ok_and(|bytes| bytes == self.words * 8))
+    }
+
+    /// Joins the services that have the file, if they want what we want.
+    #[expect(clippy::type_complexity, reason = "two ways not to get it, both told apart by the caller alone")]
+    fn attach(
+        &self,
+        file: &File,
+    ) -> Result<Result<(Mapping, Identity, Vec<Member>), Difference>, RegionError> {
+        if !self.has_size(file)? {
+            return Ok(Err(Difference::Size));
+        }
+        let mapping = self.map(file)?;
+        let identity = match Identity::read(&mapping, self.words) {
+            Ok(identity) => identity,
+            Err(rebuild) => return Ok(Err(Difference::Unreadable(rebuild))),
+        };
+        if identity.boot_id != self.options.boot_id {
+            return Ok(Err(Difference::Unreadable(Rebuild::Boot)));
+        }
+        if identity.lifetimes != self.options.lifetimes {
+            return Ok(Err(Difference::Lifetimes));
+        }
+        let members = Table::new(&mapping, identity.seed).agree(self.options.registries);
+        Ok(match members {
+            Some(members) => Ok((mapping, identity, members)),
+            None => Err(Difference::Registries),
+        })
+    }
+
+    /// Alone with the file: keeps what is in it if it can be used, else starts it anew.
+    fn settle(&self, file: &File) -> Result<Opening, RegionError> {
+        let status = fstat(file).map_err(|error| self.system(error))?;
+        let kept = if status.st_size == 0 {
+            Err(Opened::Created)
+        } else {
+            self.keep(file)?.map_err(Opened::Rebuilt)
+        };
+        let (mapping, identity, members, opened) = match kept {
+            Ok((mapping, identity, members)) => (mapping, identity, members, Opened::Attached),
+            Err(opened) => {
+                let (mapping, identity, members) = self.make(file)?;
+                (mapping, identity, members, opened)
+            }
+        };
+        try_lock(file, USE_LOCK, Mode::Shared).map_err(|error| self.system(error))?;
+        self.finish(mapping, identity, members, opened)
+    }
+
+    #[expect(clippy::type_complexity, reason = "two ways not to get it, both told apart by the caller alone")]
+    fn keep(&self, file: &File) -> Result<Result<(Mapping, Identity, Vec<Member>), Rebuild>, RegionError> {
+        if !self.has_size(file)? {
+            return Ok(Err(Rebuild::Size));
+        }
+        self.reserve(file)?; // a copy may have holes
+        let mapping = self.map(file)?;
+        let identity = match Identity::read(&mapping, self.words) {
+            Ok(identity) => Identity { lifetimes: self.options.lifetimes, ..identity },
+            Err(rebuild) => return Ok(Err(rebuild)),
+        };
+        if identity.boot_id != self.options.boot_id {
+            return Ok(Err(Rebuild::Boot));
+        }
+        let before = Identity::read(&mapping, self.words).map(|identity| Ages::new(identity.lifetimes));
+        if !before.is_ok_and(|ages| ages.has_unit_of(Ages::new(identity.lifetimes))) {
+            return Ok(Err(Rebuild::Lifetimes));
+        }
+        let Some(members) = Table::new(&mapping, identity.seed).settle(self.options.registries) else {
+            return Ok(Err(Rebuild::Registries));
+        };
+        identity.write(&mapping);
+        Ok(Ok((mapping, identity, members)))
+    }
+
+    fn make(&self, file: &File) -> Result<(Mapping, Identity, Vec<Member>), RegionError> {
+        file.set_len(0).map_err(|error| self.system(errno(&error)))?;
+        self.reserve(file)?;
+        let mapping = self.map(file)?;
+        let OpenOptions { lifetimes, boot_id, seed, .. } = *self.options;
+        let identity = Identity { buckets: self.buckets, seed, boot_id, lifetimes };
+        let table = Table::new(&mapping, seed);
+        table.clear();
+        let members = table.settle(self.options.registries).ok_or_else(|| self.system(Errno::E2BIG))?;
+        identity.write(&mapping);
+        Ok((mapping, identity, members))
+    }
+
+    /// Has the file system set every byte aside, so that no later write can find it full.
+    fn reserve(&self, file: &File) -> Result<(), RegionError> {
+        let bytes = self.words * 8;
+        let length = i64::try_from(bytes).map_err(|_| RegionError::TooLarge { given: bytes })?;
+        posix_fallocate(file, 0, length).map_err(|error| {
+            let _ = file.set_len(0); // gives back what was reserved; the error that counts is the first
+            match error {
+                Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => {
+                    RegionError::DiskFull { path: self.path.into(), bytes }
+                }
+                error => self.system(error),
+            }
+        })
+    }
+
+    /// Takes a worker's place.
+    fn finish(
+        &self,
+        mapping: Mapping,
+        identity: Identity,
+        members: Vec<Member>,
+        opened: Opened,
+    ) -> Result<Opening, RegionError> {
+        let file = mapping.file().ok_or_else(|| self.system(Errno::EBADF))?;
+        for slot in 1..OWNERS_MAX {
+            if try_lock(file, owner_byte(slot), Mode::Exclusive).map_err(|error| self.system(error))? {
+                let generation =
+                    generation(&mapping, slot).map_or(0, |word| word.fetch_add(1, Ordering::AcqRel));
+                let slot = u8::try_from(slot).map_err(|_| self.system(Errno::ERANGE))?;
+                let owner = Owner::new(slot, layout::low_half(generation.wrapping_add(1)));
+                return Ok(Opening { mapping, identity, members, owner, opened });
+            }
+        }
+        Err(RegionError::TooManyWorkers { path: self.path.into() })
+    }
+}
+
+/// Can `owner` still let go of a bucket? Only while its process holds its byte, and its place was not given out since.
+pub(super) fn is_alive(mapping: &Mapping, owner: Owner) -> bool {
+    let slot = usize::from(owner.slot());
+    let current = generation(mapping, slot).map_or(0, |word| layout::low_half(word.load(Ordering::Acquire)));
+    (1..OWNERS_MAX).contains(&slot)
+        && Owner::new(owner.slot(), current) == owner
+        && mapping.file().is_some_and(|file| is_held(file, owner_byte(slot)))
+}
+
+fn owner_byte(slot: usize) -> i64 {
+    OWNER_LOCKS + i64::try_from(slot).unwrap_or_default()
+}
+
+fn generation(header: &[AtomicU64], slot: usize) -> Option<&AtomicU64> {
+    header.get(layout::COUNTERS + slot * counters::COUNTER_WORDS + GENERATION)
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
+/// Does a living process hold this place? Memory without a file has one process, and nobody else to wait for.
+pub(super) fn is_place_held(mapping: &Mapping, slot: u8) -> bool {
+    mapping.file().is_some_and(|file| is_held(file, owner_byte(usize::from(slot))))
+}

@@ -1,0 +1,86 @@
+//! A file, or nothing, as words that processes share: the only unsafe code of this crate. `SAFETY.md` numbers what it relies on.
+#![expect(
+    unsafe_code,
+    reason = "shared memory is reached by a pointer; every use cites an invariant of SAFETY.md"
+)]
+
+use super::sync::AtomicU64;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+/// Memory that stays where it is until it is dropped.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    base: NonNull<AtomicU64>,
+    words: usize,
+    /// Keeps the file's locks for as long as the memory is there (R4).
+    file: Option<File>,
+}
+
+const _: () = assert!(size_of::<AtomicU64>() == 8 && align_of::<AtomicU64>() <= 4096);
+
+// SAFETY: R3: the words are atomics, which any thread may reach, and the mapping belongs to no thread.
+unsafe impl Send for Mapping {}
+// SAFETY: R3, as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// `words` zeros of this process's own, and of those it forks.
+    pub(super) fn anonymous(words: usize) -> nix::Result<Self> {
+        let bytes = bytes(words)?;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        // SAFETY: R1: a new mapping at an address of the kernel's choice replaces nothing.
+        let base =
+            unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
+        let mapping = Self { base: base.cast(), words, file: None };
+        mapping.advise(MmapAdvise::MADV_HUGEPAGE);
+        Ok(mapping)
+    }
+
+    /// The first `words` words of `file`, which must have that length, reserved, and keep it.
+    pub(super) fn of_file(file: File, words: usize) -> nix::Result<Self> {
+        let bytes = bytes(words)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: R1, as above. R2: the caller holds the file's lock, so nobody who keeps to it makes the file shorter.
+        let base = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, &file, 0) }?;
+        let mapping = Self { base: base.cast(), words, file: Some(file) };
+        mapping.advise(MmapAdvise::MADV_RANDOM); // a look-up touches two pages, and never their neighbours
+        mapping.advise(MmapAdvise::MADV_HUGEPAGE); // where the file system has them; each is one translation for 512 buckets
+        Ok(mapping)
+    }
+
+    /// The file, to ask about its locks.
+    pub(super) const fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    /// Tells the kernel how the memory is used; it may not care.
+    fn advise(&self, advice: MmapAdvise) {
+        // SAFETY: R1: the range is this mapping's own. Neither advice that is given here changes what memory holds.
+        let _ = unsafe { madvise(self.base.cast(), self.words * 8, advice) };
+    }
+}
+
+fn bytes(words: usize) -> nix::Result<NonZeroUsize> {
+    words.checked_mul(8).and_then(NonZeroUsize::new).ok_or(nix::Error::EINVAL)
+}
+
+impl Deref for Mapping {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: R1: mapped for as long as self lives, page-aligned, `words` long. R3: other processes, too, reach these
+        // bytes only as aligned atomic words; any bits are a valid word.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: R1: mapped by us with this length, and no borrow of it outlives self.
+        let _ = unsafe { munmap(self.base.cast(), self.words * 8) };
+    }
+}

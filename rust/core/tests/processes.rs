@@ -1,0 +1,244 @@
+//! Real processes over one file, killed and stopped at random moments while they read and write.
+//!
+//! `cargo test --test processes` does a few hundred rounds, `cargo test --test processes -- 5000` as many as it says. Names tell what they
+//! belong to, so every reader can tell a wrong answer alone; it then ends with a status of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test of its own harness"
+)]
+
+use backendify_core::freshness::Lifetimes;
+use backendify_core::key::Key;
+use backendify_core::record::Record;
+use backendify_core::region::{BootTime, Kept, OpenOptions, Opened, Page, Region, RegionError, Registry};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const BYTES: usize = (64 << 10) + 12 * 4096;
+const NOW: BootTime = BootTime(5000);
+const DAY: Lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
+const IDS: u32 = 3000;
+const WRONG_ANSWER: i32 = 3;
+const ROUNDS: usize = 300;
+
+fn open(path: &Path) -> Result<(Region, Opened), RegionError> {
+    let registries = [Registry::new(*b"ru", "http://localhost:9001")];
+    let options = OpenOptions {
+        bytes: BYTES,
+        lifetimes: DAY,
+        registries: &registries,
+        boot_id: [7; 16],
+        seed: [11, 12],
+    };
+    Region::open(path, &options)
+}
+
+/// A name that says whose it is and which version, of a length that both decide.
+fn name_of(id: u32, version: u32) -> String {
+    let mut name = format!("{id}/{version}/");
+    let longest = if id % 97 == 0 { 900 } else { 60 };
+    let length = (id.wrapping_mul(31) ^ version.wrapping_mul(7)) % longest;
+    name.extend((0..length).map(|index| char::from(b'a' + u8::try_from((index + version) % 26).unwrap())));
+    name
+}
+
+fn is_right(id: u32, record: &Record<'_>) -> bool {
+    let Record::Company { name, active_until: None } = record else { return false };
+    let mut parts = name.split('/');
+    let told = parts.next().and_then(|id| id.parse().ok());
+    let version = parts.next().and_then(|version| version.parse().ok());
+    told == Some(id) && version.is_some_and(|version| *name == name_of(id, version))
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(self.0 >> 33).unwrap() % bound
+    }
+}
+
+/// Reads and writes; false when an answer was wrong.
+fn work(region: &Region, random: &mut Random, steps: u32) -> bool {
+    let mut page = Page::default();
+    (0..steps).all(|step| {
+        let id = random.below(IDS);
+        let bytes = id.to_le_bytes();
+        let key = Key { registry: 0, id: &bytes };
+        if step % 2 == 0 {
+            let name = name_of(id, random.below(1_000_000));
+            let kept = region.put(key, &Record::Company { name: &name, active_until: None }, NOW);
+            return kept != Kept::Oversize;
+        }
+        region.get(key, NOW, &mut page).is_none_or(|found| is_right(id, &found.record))
+    })
+}
+
+/// A worker's life: until somebody ends it.
+fn live(path: &Path, seed: u64) -> ! {
+    let Ok((region, _)) = open(path) else { std::process::exit(4) };
+    let mut random = Random(seed);
+    // Bounded, should whoever started it be gone: a minute's work or so.
+    for _ in 0..100_000 {
+        if !work(&region, &mut random, 1000) {
+            std::process::exit(WRONG_ANSWER);
+        }
+    }
+    std::process::exit(0)
+}
+
+fn start(path: &Path, seed: u32) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("worker").arg(path).arg(seed.to_string()).stdin(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// Ends a worker; it must have been working until then.
+fn end(mut child: Child) {
+    signal(&child, Signal::SIGKILL);
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "a worker ended by itself: {status}");
+}
+
+fn pause(random: &mut Random, longest_us: u32) {
+    std::thread::sleep(Duration::from_micros(u64::from(random.below(longest_us))));
+}
+
+/// A fresh look at the file: every bucket is whole, nothing is stuck, and what is there is right.
+fn inspect(path: &Path) {
+    let (region, _) = open(path).unwrap();
+    let damaged = region.stats().damaged;
+    let mut page = Page::default();
+    let found = (0..IDS)
+        .filter(|id| {
+            let bytes = id.to_le_bytes();
+            let found = region.get(Key { registry: 0, id: &bytes }, NOW, &mut page);
+            assert!(found.is_none_or(|found| is_right(*id, &found.record)), "{id}: {found:?}");
+            found.is_some()
+        })
+        .count();
+    assert!(found > 100, "{found}");
+    for id in 0..IDS {
+        let name = name_of(id, 1);
+        let record = Record::Company { name: &name, active_until: None };
+        let kept = region.put(Key { registry: 0, id: &id.to_le_bytes() }, &record, NOW);
+        assert_eq!(kept, Kept::Stored, "{id}: a lock is stuck");
+    }
+    assert_eq!(region.stats().damaged, damaged, "a bucket does not fit its sum");
+}
+
+/// Workers are killed, or stopped for a while, and started again; the others never notice.
+fn torment(directory: &Path, rounds: usize) {
+    let path = directory.join("torment");
+    let mut random = Random(42);
+    let mut workers: Vec<Child> = (0..3).map(|seed| start(&path, seed)).collect();
+    while open(&path).is_err() {
+        pause(&mut random, 1000);
+    }
+    let (mut region, _) = open(&path).unwrap();
+    let mut busy = 0;
+    for round in 0..rounds {
+        let victim = usize::try_from(random.below(3)).unwrap();
+        pause(&mut random, 8000);
+        match random.below(4) {
+            0 => {
+                signal(&workers[victim], Signal::SIGSTOP);
+                assert!(work(&region, &mut random, 2000), "beside a stopped worker");
+                signal(&workers[victim], Signal::SIGCONT);
+            }
+            1 => {
+                // Stopped, so long that anything by time would have run out, then killed.
+                signal(&workers[victim], Signal::SIGSTOP);
+                pause(&mut random, 8000);
+                end(std::mem::replace(&mut workers[victim], start(&path, random.below(1 << 30))));
+            }
+            _ => end(std::mem::replace(&mut workers[victim], start(&path, random.below(1 << 30)))),
+        }
+        assert!(work(&region, &mut random, 1000), "after round {round}");
+        if round % 50 == 49 {
+            // Everybody at once, and a new beginning over what they left.
+            workers.into_iter().for_each(end);
+            busy += region.stats().busy;
+            drop(region);
+            inspect(&path);
+            workers = (0..3).map(|_| start(&path, random.below(1 << 30))).collect();
+            region = open(&path).unwrap().0;
+        }
+    }
+    workers.into_iter().for_each(end);
+    let stats = region.stats();
+    drop(region);
+    inspect(&path);
+    assert!(stats.takeovers > 0, "nobody died while writing: {stats:?}");
+    assert_eq!(stats.damaged, 0, "{stats:?}");
+    println!("{rounds} rounds: {stats:?}, busy before {busy}");
+}
+
+/// Several processes make the file at once, and are killed while they do.
+fn births(directory: &Path, rounds: usize) {
+    let path = directory.join("births");
+    let mut random = Random(43);
+    for round in 0..rounds {
+        if round % 3 != 0 {
+            let _ = fs::remove_file(&path);
+        }
+        let workers: Vec<Child> = (0..3).map(|seed| start(&path, seed)).collect();
+        pause(&mut random, 6000);
+        workers.into_iter().for_each(end);
+        let (region, _) = open(&path).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert!(work(&region, &mut random, 200), "round {round}");
+    }
+}
+
+/// While a worker is stopped with a bucket in its hands the others do without, and never take it.
+fn stopped_is_not_dead(directory: &Path, rounds: usize) {
+    let path = directory.join("stopped");
+    let mut random = Random(44);
+    let (region, _) = open(&path).unwrap();
+    let worker = start(&path, 1);
+    let mut refused = 0;
+    for _ in 0..rounds {
+        pause(&mut random, 4000);
+        signal(&worker, Signal::SIGSTOP);
+        pause(&mut random, 2000);
+        let before = region.stats();
+        assert!(work(&region, &mut random, 2000));
+        let after = region.stats();
+        assert_eq!(after.takeovers, before.takeovers, "it was alive");
+        refused += u64::from(after.busy > before.busy);
+        signal(&worker, Signal::SIGCONT);
+    }
+    end(worker);
+    assert!(refused > 0, "it was never stopped while it held a bucket: the test shows nothing");
+    drop(region);
+    inspect(&path);
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [worker, path, seed] = arguments.as_slice() {
+        if worker == "worker" {
+            live(&PathBuf::from(path), seed.parse().unwrap());
+        }
+    }
+    let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processes");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    births(&directory, rounds / 5);
+    stopped_is_not_dead(&directory, rounds / 3);
+    torment(&directory, rounds);
+}

@@ -1,0 +1,310 @@
+//! The region's file: who makes it, who attaches, who is refused, and what damage comes to.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+
+use backendify_core::freshness::Lifetimes;
+use backendify_core::key::Key;
+use backendify_core::record::Record;
+use backendify_core::region::{
+    BootTime, Difference, Kept, OpenOptions, Opened, Page, Rebuild, Region, RegionError, Registry,
+};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+const BYTES: usize = 256 << 10;
+const NOW: BootTime = BootTime(5000);
+const DAY: Lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
+
+/// A directory of this test's own, empty.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("region_file-{name}"));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn registries() -> [Registry; 2] {
+    [Registry::new(*b"ru", "http://localhost:9001"), Registry::new(*b"us", "http://localhost:9002")]
+}
+
+fn options(registries: &[Registry]) -> OpenOptions<'_> {
+    OpenOptions { bytes: BYTES, lifetimes: DAY, registries, boot_id: [7; 16], seed: [11, 12] }
+}
+
+fn open(path: &Path) -> Result<(Region, Opened), RegionError> {
+    Region::open(path, &options(&registries()))
+}
+
+fn name_of(id: u32) -> String {
+    format!("company {id} {}", "x".repeat(usize::try_from(id).unwrap() % 40))
+}
+
+fn key(id: u32, bytes: &[u8; 4]) -> Key<'_> {
+    Key { registry: u8::try_from(id % 2).unwrap(), id: bytes }
+}
+
+fn fill(region: &Region, ids: std::ops::Range<u32>) {
+    for id in ids {
+        let record = &Record::Company { name: &name_of(id), active_until: None };
+        assert_eq!(region.put(key(id, &id.to_le_bytes()), record, NOW), Kept::Stored);
+    }
+}
+
+/// How many of these are found; every one that is found must be right.
+fn count(region: &Region, ids: std::ops::Range<u32>) -> usize {
+    let mut page = Page::default();
+    ids.filter(|id| {
+        let found = region.get(key(*id, &id.to_le_bytes()), NOW, &mut page);
+        if let Some(found) = found {
+            assert_eq!(found.record, Record::Company { name: &name_of(*id), active_until: None });
+            assert!(found.age_ds < 864_000);
+        }
+        found.is_some()
+    })
+    .count()
+}
+
+#[test]
+fn a_file_is_made_shared_and_found_again() {
+    let path = directory("shared").join("region");
+    let (first, opened) = open(&path).unwrap();
+    assert_eq!(opened, Opened::Created);
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.len(), metadata.mode() & 0o777), (256 << 10, 0o600));
+    assert!(metadata.blocks() * 512 >= metadata.len(), "reserved in full");
+    fill(&first, 0..500);
+    let (second, opened) = open(&path).unwrap();
+    assert_eq!(opened, Opened::Attached);
+    assert_eq!(count(&second, 0..500), 500);
+    fill(&second, 500..600);
+    assert_eq!(count(&first, 0..600), 600);
+    let stats = first.stats();
+    assert_eq!((stats.hits, stats.stores, stats.records), (1100, 600, 600), "counted over both");
+    assert_eq!(stats, second.stats());
+    drop((first, second));
+    let (third, opened) = open(&path).unwrap();
+    assert_eq!((opened, count(&third, 0..600)), (Opened::Attached, 600));
+    assert_eq!(third.stats().damaged, 0);
+}
+
+#[test]
+fn what_cannot_work_is_refused_in_a_sentence() {
+    let directory = directory("refused");
+    let path = directory.join("region");
+    let sentence = |path: &Path| open(path).unwrap_err().to_string();
+    let shown = |path: &Path| path.display().to_string();
+
+    let small = Region::open(&path, &OpenOptions { bytes: 70_000, ..options(&registries()) }).unwrap_err();
+    assert_eq!(small.to_string(), "The cache needs at least 73728 bytes, and was given 70000.");
+    assert!(!path.exists());
+
+    let nowhere = directory.join("no/region");
+    let expected = format!("The directory of the cache file {} does not exist.", shown(&nowhere));
+    assert_eq!(sentence(&nowhere), expected);
+    assert_eq!(open(&directory).unwrap_err(), RegionError::NotAFile { path: directory.clone() });
+
+    let link = directory.join("link");
+    symlink(&path, &link).unwrap();
+    let expected = format!("The cache file {} is a symbolic link, which is not followed.", shown(&link));
+    assert_eq!(sentence(&link), expected);
+    assert!(!path.exists());
+
+    fs::write(&path, b"").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(open(&path).unwrap_err(), RegionError::OpenToOthers { path: path.clone(), mode: 0o644 });
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let other = directory.join("other");
+    fs::hard_link(&path, &other).unwrap();
+    assert_eq!(open(&path).unwrap_err(), RegionError::NotAFile { path: path.clone() });
+    fs::remove_file(&other).unwrap();
+    if chown(&path, Some(12_345), None).is_ok() {
+        assert_eq!(open(&path).unwrap_err(), RegionError::ForeignOwner { path: path.clone(), uid: 12_345 });
+        fs::remove_file(&path).unwrap();
+    }
+    assert!(open(&path).is_ok());
+}
+
+#[test]
+fn another_configuration_is_refused_while_the_file_is_in_use() {
+    let path = directory("in-use").join("region");
+    let (first, _) = open(&path).unwrap();
+    fill(&first, 0..100);
+    let registries = registries();
+    let moved = [registries[0], Registry::new(*b"us", "http://localhost:9003")];
+    let reversed = [registries[1], registries[0]];
+    let base = options(&registries);
+    for (other, because) in [
+        (OpenOptions { bytes: BYTES + 4096, ..base }, Difference::Size),
+        (OpenOptions { lifetimes: Lifetimes { ttl_ds: 1, ..DAY }, ..base }, Difference::Lifetimes),
+        (OpenOptions { registries: &moved, ..base }, Difference::Registries),
+        (OpenOptions { registries: &registries[..1], ..base }, Difference::Registries),
+        (OpenOptions { boot_id: [8; 16], ..base }, Difference::Unreadable(Rebuild::Boot)),
+    ] {
+        assert_eq!(
+            Region::open(&path, &other).unwrap_err(),
+            RegionError::InUse { path: path.clone(), because }
+        );
+    }
+    // Another order or another seed is no other configuration.
+    let reordered = OpenOptions { registries: &reversed, seed: [0, 0], ..base };
+    let (second, opened) = Region::open(&path, &reordered).unwrap();
+    assert_eq!(opened, Opened::Attached);
+    let found =
+        second.get(Key { registry: 1, id: &2_u32.to_le_bytes() }, NOW, &mut Page::default()).is_some();
+    assert!(found, "the first is the second here");
+    assert_eq!(count(&first, 0..100), 100);
+}
+
+#[test]
+fn a_changed_configuration_keeps_what_still_holds() {
+    let path = directory("changed").join("region");
+    let registries = registries();
+    let base = options(&registries);
+    fill(&open(&path).unwrap().0, 0..100);
+
+    // One registry moves: its records are never told again, not even when it moves back.
+    let moved = [registries[0], Registry::new(*b"us", "http://localhost:9003")];
+    let (region, opened) = Region::open(&path, &OpenOptions { registries: &moved, ..base }).unwrap();
+    assert_eq!((opened, count(&region, 0..100)), (Opened::Attached, 50));
+    drop(region);
+    let (region, opened) = open(&path).unwrap();
+    assert_eq!((opened, count(&region, 0..100)), (Opened::Attached, 50));
+    fill(&region, 0..100);
+    drop(region);
+
+    // Shorter lives are judged anew; a life in another unit, another size and another boot begin anew.
+    let short = Lifetimes { ttl_ds: 10, ..DAY };
+    let (region, opened) = Region::open(&path, &OpenOptions { lifetimes: short, ..base }).unwrap();
+    assert_eq!(opened, Opened::Attached);
+    assert_eq!(region.get(key(2, &2_u32.to_le_bytes()), BootTime(NOW.0 + 10), &mut Page::default()), None);
+    drop(region);
+    for (other, why) in [
+        (OpenOptions { lifetimes: Lifetimes { ttl_ds: u32::MAX, ..DAY }, ..base }, Rebuild::Lifetimes),
+        (OpenOptions { bytes: BYTES + 4096, ..base }, Rebuild::Size),
+        (OpenOptions { boot_id: [8; 16], ..base }, Rebuild::Boot),
+    ] {
+        fill(&Region::open(&path, &base).unwrap().0, 0..100);
+        let (region, opened) = Region::open(&path, &other).unwrap();
+        assert_eq!((opened, count(&region, 0..100)), (Opened::Rebuilt(why), 0));
+    }
+}
+
+#[test]
+fn there_is_a_place_for_63_workers() {
+    let path = directory("workers").join("region");
+    let workers: Vec<_> = (0..63).map(|_| open(&path).unwrap().0).collect();
+    assert_eq!(open(&path).unwrap_err(), RegionError::TooManyWorkers { path: path.clone() });
+    fill(&workers[40], 0..10);
+    drop(workers);
+    assert_eq!(count(&open(&path).unwrap().0, 0..10), 10);
+}
+
+/// Pseudo-random numbers, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
+}
+
+/// Opens a damaged file: whatever comes of it, no answer is wrong, and it works again.
+fn survives(path: &Path, context: &str) -> (Opened, usize) {
+    let (region, opened) = open(path).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let found = count(&region, 0..3000);
+    fill(&region, 5000..5100);
+    assert!(count(&region, 5000..5100) >= 90, "{context}");
+    region.sweep(region.buckets(), BootTime(NOW.0 + 40_000));
+    (opened, found)
+}
+
+#[test]
+fn every_byte_of_the_file_may_be_damaged_while_nobody_maps_it() {
+    let path = directory("damage").join("region");
+    fill(&open(&path).unwrap().0, 0..3000);
+    let whole = fs::read(&path).unwrap();
+    let intact = survives(&path, "intact").1;
+    assert!(intact > 2500, "{intact}");
+    let mut random = Random(1);
+    // Every byte of the first page's beginning and of the table's first rows, then every few bytes to the end.
+    for place in (0..200).chain(4096..4300).chain((0..whole.len()).step_by(211)) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= random.byte().max(1);
+        fs::write(&path, &damaged).unwrap();
+        survives(&path, &format!("byte {place}"));
+    }
+    for round in 0..150 {
+        let mut damaged = whole.clone();
+        let start = random.below(whole.len());
+        let length = random.below(9000).min(whole.len() - start);
+        match round % 3 {
+            0 => damaged[start..start + length].fill(0),
+            1 => damaged[start..start + length].fill(0xff),
+            _ => damaged[start..start + length].iter_mut().for_each(|byte| *byte = random.byte()),
+        }
+        fs::write(&path, &damaged).unwrap();
+        survives(&path, &format!("round {round}: {length} bytes from {start}"));
+    }
+    for length in [0, 1, 8, 4095, 4096, 65_536, 69_632, whole.len() - 4096, whole.len() - 1, whole.len() + 1]
+    {
+        let mut cut = whole.clone();
+        cut.resize(length, 0);
+        fs::write(&path, &cut).unwrap();
+        let (opened, found) = survives(&path, &format!("cut to {length}"));
+        let expected = if length == 0 { Opened::Created } else { Opened::Rebuilt(Rebuild::Size) };
+        assert_eq!((opened, found), (expected, 0), "{length}");
+    }
+}
+
+#[test]
+fn pages_of_another_version_of_the_file_are_dropped_or_right() {
+    let directory = directory("versions");
+    let (path, other) = (directory.join("region"), directory.join("other"));
+    // The same file earlier, with another registry's answers to the same ids; and another file, with another seed.
+    let registries = registries();
+    let earlier = [registries[1], Registry::new(*b"xx", "http://localhost:9009")];
+    let (region, _) =
+        Region::open(&path, &OpenOptions { registries: &earlier, ..options(&registries) }).unwrap();
+    let wrong = Record::Company { name: "another registry's", active_until: None };
+    for id in 0..3000_u32 {
+        region.put(Key { registry: 1, id: &id.to_le_bytes() }, &wrong, NOW);
+    }
+    drop(region);
+    let before = fs::read(&path).unwrap();
+    fill(&open(&path).unwrap().0, 0..3000);
+    let after = fs::read(&path).unwrap();
+    let (region, _) = Region::open(&other, &OpenOptions { seed: [99, 98], ..options(&registries) }).unwrap();
+    fill(&region, 0..3000);
+    drop(region);
+    let foreign = fs::read(&other).unwrap();
+    let mut random = Random(2);
+    let pages = after.len() / 4096;
+    for round in 0..200 {
+        let mut mixed = after.clone();
+        let source = if round % 2 == 0 { &before } else { &foreign };
+        for _ in 0..=random.below(pages) {
+            let start = 4096 * if round % 5 == 0 { random.below(16) } else { random.below(pages) };
+            mixed[start..start + 4096].copy_from_slice(&source[start..start + 4096]);
+        }
+        fs::write(&path, &mixed).unwrap();
+        survives(&path, &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_file_with_holes_is_filled_before_it_is_used() {
+    let path = directory("holes").join("region");
+    drop(open(&path).unwrap());
+    let whole = fs::read(&path).unwrap();
+    let file = File::create(&path).unwrap();
+    file.write_all_at(&whole[..65_536], 0).unwrap();
+    file.set_len(whole.len() as u64).unwrap();
+    let (_region, opened) = open(&path).unwrap();
+    assert_eq!(opened, Opened::Attached);
+    assert!(fs::metadata(&path).unwrap().blocks() * 512 >= whole.len() as u64);
+}
