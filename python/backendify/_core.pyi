@@ -11,7 +11,6 @@ __all__ = [
     "Question",
     "Region",
     "RegionError",
-    "RegionStats",
     "Reply",
     "end_with_parent",
     "is_memory",

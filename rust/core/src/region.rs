@@ -18,6 +18,7 @@ mod layout;
 mod lease;
 mod lock;
 mod map;
+mod place;
 mod registries;
 mod store;
 mod sync;
@@ -160,12 +161,6 @@ impl Region {
             live,
             vouched: Vouched::new(buckets, is_new),
         }
-    }
-
-    /// What flights share across workers, in the file's header: zero when the file is made, and left alone here.
-    #[must_use]
-    pub fn leases(&self) -> &[std::sync::atomic::AtomicU64] {
-        self.words.get(layout::LEASES..layout::LEASES + layout::LEASE_WORDS).unwrap_or_default()
     }
 
     /// How many buckets there are: what [`Region::sweep`] counts in.

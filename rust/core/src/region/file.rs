@@ -5,12 +5,13 @@
 
 use super::error::{Difference, RegionError};
 use super::identity::{Identity, Rebuild};
-use super::layout::{GENERATION, OWNER_LOCKS, OWNERS_MAX, Owner, USE_LOCK};
-use super::lock::{Mode, is_held, try_lock};
+use super::layout::{OWNERS_MAX, Owner, USE_LOCK};
+use super::lock::{Mode, try_lock};
 use super::map::Mapping;
+use super::place::{generation, owner_byte};
 use super::registries::{Member, Registry, Table};
-use super::sync::{AtomicU64, Ordering};
-use super::{age::Ages, counters, layout};
+use super::sync::Ordering;
+use super::{age::Ages, layout};
 use crate::freshness::Lifetimes;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, posix_fallocate};
@@ -290,28 +291,6 @@ impl Wish<'_> {
     }
 }
 
-/// Can `owner` still let go of a bucket? Only while its process holds its byte, and its place was not given out since.
-pub(super) fn is_alive(mapping: &Mapping, owner: Owner) -> bool {
-    let slot = usize::from(owner.slot());
-    let current = generation(mapping, slot).map_or(0, |word| layout::low_half(word.load(Ordering::Acquire)));
-    (1..OWNERS_MAX).contains(&slot)
-        && Owner::new(owner.slot(), current) == owner
-        && mapping.file().is_some_and(|file| is_held(file, owner_byte(slot)))
-}
-
-fn owner_byte(slot: usize) -> i64 {
-    OWNER_LOCKS + i64::try_from(slot).unwrap_or_default()
-}
-
-fn generation(header: &[AtomicU64], slot: usize) -> Option<&AtomicU64> {
-    header.get(layout::COUNTERS + slot * counters::COUNTER_WORDS + GENERATION)
-}
-
 fn errno(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
-}
-
-/// Does a living process hold this place? Memory without a file has one process, and nobody else to wait for.
-pub(super) fn is_place_held(mapping: &Mapping, slot: u8) -> bool {
-    mapping.file().is_some_and(|file| is_held(file, owner_byte(usize::from(slot))))
 }

@@ -7,7 +7,7 @@ use siphasher::sip::SipHasher13;
 
 use super::age::BootTime;
 use super::sync::{AtomicU64, Ordering};
-use super::{Region, file};
+use super::{Region, layout, place};
 use crate::key::Key;
 
 /// Workers that may wait: one bit each.
@@ -148,7 +148,7 @@ impl Region {
         };
         let ends = BootTime(now.0.saturating_add(life_ds));
         Leases::new(self.leases())
-            .take(hash, worker, now, ends, |other| file::is_place_held(&self.words, other.saturating_add(1)))
+            .take(hash, worker, now, ends, |other| place::is_place_held(&self.words, other.saturating_add(1)))
     }
 
     /// Lets a question's lease go: the places of the workers who wait for it, one bit each, bit 0 for place 1.
@@ -158,6 +158,10 @@ impl Region {
             (Some(hash), Some(worker)) => Leases::new(self.leases()).release(hash, worker),
             _ => 0,
         }
+    }
+
+    fn leases(&self) -> &[AtomicU64] {
+        self.words.get(layout::LEASES..layout::LEASES + layout::LEASE_WORDS).unwrap_or_default()
     }
 
     fn lease_worker(&self) -> Option<u8> {

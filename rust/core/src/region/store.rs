@@ -39,7 +39,7 @@ impl Region {
 
     /// Can its holder still let go? False only when its process is gone.
     fn is_alive(&self, owner: Owner) -> bool {
-        owner == self.me || super::file::is_alive(&self.words, owner)
+        owner == self.me || super::place::is_alive(&self.words, owner)
     }
 
     /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.
