@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format image clean
+.PHONY: help demo build millions test test-rust test-python test-all lint format image clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: $(STAMP) ## Format both languages
 	cargo fmt --all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+millions: build image ## A million companies in memory, eighteen million with the disk, in containers of 128 MB
+	$(BIN)/python bench/millions.py
 
 clean: ## Forget what was built
 	rm -rf $(VENV) target
