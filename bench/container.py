@@ -1,4 +1,4 @@
-"""A container of the service under its memory limit: started, measured from outside, stopped. Control groups v1 and v2."""
+"""A container of the service under its memory limit: started, measured from outside, stopped."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 IMAGE = "backendify"
 LIMIT = ("--memory", "128m", "--memory-swap", "128m", "--cpus", "1", "--network", "host")
@@ -19,7 +20,9 @@ SAMPLE_S = 0.25
 
 def docker(*arguments: str, given: bytes = b"", timeout_s: float = 600) -> str:
     """Run Docker and return what it prints; :class:`RuntimeError` with its own words when it fails."""
-    done = subprocess.run(["docker", *arguments], input=given, capture_output=True, timeout=timeout_s)
+    done = subprocess.run(
+        ["docker", *arguments], input=given, capture_output=True, check=False, timeout=timeout_s
+    )
     if done.returncode:
         raise RuntimeError(f"docker {arguments[0]}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
     return done.stdout.decode()
@@ -38,13 +41,13 @@ class Container:
         self.command = ["docker", "run", *limits, IMAGE, *self.options]
         self.name = docker("run", "--detach", *limits, IMAGE, *self.options).strip()
         pid = int(docker("inspect", "--format", "{{.State.Pid}}", self.name))
-        self._group, self._version = _memory_group(pid)
+        self._group = _memory_group(pid)
         self.peak_held_bytes = 0
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
 
-    def __enter__(self) -> "Container":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +67,11 @@ class Container:
     def log(self) -> list[str]:
         """Read what the service wrote on standard error."""
         done = subprocess.run(
-            ["docker", "logs", self.name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            ["docker", "logs", self.name],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         return done.stderr.splitlines()
 
@@ -116,12 +123,12 @@ def _shmem(stat: Mapping[str, int]) -> int:
     return stat.get("total_shmem", stat.get("shmem", 0))
 
 
-def _memory_group(pid: int) -> tuple[Path, int]:
-    """Find a process's memory control group as this machine sees it, and the version."""
+def _memory_group(pid: int) -> Path:
+    """Find a process's memory control group, version 1 or 2, as this machine sees it."""
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
-            return Path(f"/sys/fs/cgroup/memory{path}"), 1
+            return Path(f"/sys/fs/cgroup/memory{path}")
         if number == "0" and Path(f"/sys/fs/cgroup{path}/memory.stat").exists():
-            return Path(f"/sys/fs/cgroup{path}"), 2
+            return Path(f"/sys/fs/cgroup{path}")
     raise RuntimeError("no memory control group")

@@ -1,12 +1,14 @@
 """A million companies in memory and eighteen million with the disk, in containers of 128 MB: kept, and found again.
 
-    make millions        # needs Docker, wrk and fincore, two cores, and the rights to read the containers' control groups
+    make millions        # needs root, Docker, wrk, fincore, and two cores
 
-`memory`: the service in a container with a tmpfs at /tmp and the cache size that it chooses; a loader in the same container
-stores the companies; then each is asked for over HTTP. `disk`: a volume at /tmp and `--cache-size 800M`; two loaders
-without the limit fill the file, its pages are dropped from the machine's memory, and the service starts over it
-with the limit: what it then reads from the disk is charged to it. wrk asks for uniformly random companies.
-The registries' addresses refuse connections, so that only what the cache knows is answered with 200. The service has one core, who asks it the other.
+`memory`: the service in a container with a tmpfs at /tmp and the cache size that it chooses; a loader in the same
+container stores the companies; then each is asked for over HTTP, and its answer checked. `disk`: a volume at /tmp and
+`--cache-size 800M`; two loaders without the limit fill the file, its pages are dropped from the machine's memory, and
+the service starts over it with the limit, so that what it then reads is charged to it. wrk asks for uniformly
+random companies; then a random sample is asked for once more, and its answers checked.
+The registries' addresses refuse connections, so that only what the cache knows is answered with 200. The service has
+one core, who asks it the other.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from varied import COUNTRIES, LETTERS, Varied, registries
 ROOT = Path(__file__).parent.parent
 LOADER = (ROOT / "bench" / "varied.py").read_bytes()
 MIB = 1 << 20
-TTL = {"ttl_ms": 86_400_000, "negative_ttl_ms": 3_600_000}  # the defaults
+LIFETIMES_MS = {"ttl_ms": 86_400_000, "negative_ttl_ms": 3_600_000, "stale_ms": 0}  # the defaults
 ASK_S_MAX = 240.0
 SERVICE_CORE, ASKER_CORE = sorted(os.sched_getaffinity(0))[:2]
 GOAL_PER_S, GOAL_P99_9_MS = 5_000, 25.0
@@ -41,8 +43,9 @@ def options(companies: int, *cache_size: str) -> list[str]:
 
 def loading(cache_bytes: int, places: range, of: int) -> str:
     """Write the loader's argument."""
+    part = [places.start, places.stop]
     return json.dumps(
-        {"path": CACHE, "cache_bytes": cache_bytes, "places": [places.start, places.stop], "of": of} | TTL
+        {"path": CACHE, "cache_bytes": cache_bytes, "lifetimes_ms": LIFETIMES_MS, "places": part, "of": of}
     )
 
 
@@ -89,7 +92,7 @@ def on_disk(companies: int, cache_size_mib: int, seconds: int, checked: int) -> 
             service.wait_until_ready()
             loads = [load(companies, seconds, connections) for connections in (4, 16, 64)]
             memory = service.memory()
-            places = random.Random(20).sample(range(companies), min(checked, companies))
+            places = random.Random(20).sample(range(companies), min(checked, companies))  # noqa: S311
             asked = ask_all(places, core=ASKER_CORE, seconds_max=ASK_S_MAX)
             return {
                 "case": "disk",
@@ -166,7 +169,9 @@ def circumstances() -> dict[str, object]:
     return {
         "date": dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
         "commit": subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip(),
-        "changed_since": bool(subprocess.check_output([*git, "status", "--porcelain", "python", "rust"])),
+        "changed_since": bool(
+            subprocess.check_output([*git, "status", "--porcelain", "python", "rust", "bench/*.py"])
+        ),
         "command": " ".join(["python", "bench/millions.py", *sys.argv[1:]]),
         "machine": f"{model[0].split(':')[1].strip() if model else 'unknown'}, {os.cpu_count()} cores",
         "system": platform.platform(),

@@ -1,11 +1,11 @@
-"""The register of the Isle of Man, varied to as many companies as are wanted, and the loader that keeps them in a cache file.
+"""The register of the Isle of Man, varied to as many companies as are wanted, and what loads them into a cache file.
 
-Company `place` has the number of row `place % rows`. Each round over the register writes its letter over the number's first
-digit; after the alphabet the next country begins. Names and closings move on by some rows each round, so that an
+Company `place` has the number of row `place % rows`. Each round over the register writes its letter over the number's
+first digit; after the alphabet the next country begins. Names and closings move on by some rows each round, so that an
 answer meant for the same row of another round is seen to be wrong. Lengths and alphabets stay the register's.
 
 As a program it runs inside the image, over the cache file of a service with the same configuration, and stores through
-`Region.keep`, the way of the service itself, which reads a registry's reply. Its argument: the options of `fill`, as JSON.
+`Region.keep`, the way of the service itself, which reads a registry's reply. Its argument: `fill`'s options as JSON.
 """
 
 import json
@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from backendify._core import Question, Region
 from backendify.rehearsal.companies import Company, expected, isle_of_man
 
-COUNTRIES = "im gb ie fr de nl be lu ch at it es pt se no dk fi pl".split()
+COUNTRIES = [
+    "im", "gb", "ie", "fr", "de", "nl", "be", "lu", "ch", "at", "it", "es", "pt", "se", "no", "dk", "fi", "pl",
+]  # fmt: skip
 URL = "http://127.0.0.1:9"  # nobody listens: what the cache does not know is no 200
 LETTERS = "0ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # the first round leaves the number as it is
 ROWS_MOVED = 97  # a round
@@ -82,17 +84,13 @@ class Filling:
     records: int
 
 
-def fill(
-    path: str, *, cache_bytes: int, ttl_ms: int, negative_ttl_ms: int, places: range, of: int
-) -> Filling:
-    """Keep the companies at `places`, one round's after the other, and say what became of them."""
+def fill(path: str, *, cache_bytes: int, lifetimes_ms: dict[str, int], places: range, of: int) -> Filling:
+    """Keep the companies at `places`, of so many in all, and say what became of them."""
     region, found = Region.open(
         path,
         bytes=cache_bytes,
         registries=registries(of),
-        ttl_ms=ttl_ms,
-        negative_ttl_ms=negative_ttl_ms,
-        stale_ms=0,
+        **lifetimes_ms,
     )
     started_s = time.monotonic()
     kept = sum(_keep_all(region, places))
