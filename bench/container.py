@@ -31,13 +31,13 @@ def docker(*arguments: str, given: bytes = b"", timeout_s: float = 600) -> str:
 class Container:
     """The service in a container; what it used is read until it is stopped."""
 
-    def __init__(self, place: Sequence[str], options: Sequence[str], *, core: int) -> None:
-        """Start it: `place` is what Docker is told of its /tmp, `options` what the service is."""
+    def __init__(self, told: Sequence[str], options: Sequence[str], *, core: int) -> None:
+        """Start it: `told` is what else Docker is told, of its /tmp above all, `options` what the service is."""
         self.options = [
             *("--port", str(PORT), "--host", "127.0.0.1", "--admin", f"127.0.0.1:{ADMIN_PORT}"),
             *("--cache-path", CACHE, *options),
         ]
-        limits = [*LIMIT, "--cpuset-cpus", str(core), *place]
+        limits = [*LIMIT, "--cpuset-cpus", str(core), *told]
         self.command = ["docker", "run", *limits, IMAGE, *self.options]
         self.name = docker("run", "--detach", *limits, IMAGE, *self.options).strip()
         pid = int(docker("inspect", "--format", "{{.State.Pid}}", self.name))

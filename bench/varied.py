@@ -23,6 +23,7 @@ COUNTRIES = [
 URL = "http://127.0.0.1:9"  # nobody listens: what the cache does not know is no 200
 LETTERS = "0ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # the first round leaves the number as it is
 ROWS_MOVED = 97  # a round
+TRIES = 100
 CONTENT_TYPE = b"application/x-company-v1"
 
 
@@ -104,7 +105,9 @@ def _keep_all(region: Region, places: range) -> Iterator[bool]:
     bodies, locate, keep = varied.bodies(), varied.locate, region.keep
     for place in places:
         registry, number, row = locate(place)
-        yield keep(Question(registry, number), 200, CONTENT_TYPE, bodies[row]).stored
+        question = Question(registry, number)
+        # Another loader may write in the same bucket: a service leaves such an answer out, a loader comes again.
+        yield any(keep(question, 200, CONTENT_TYPE, bodies[row]).stored for _ in range(TRIES))
 
 
 if __name__ == "__main__":
