@@ -190,8 +190,7 @@ def table(result: dict[str, object]) -> str:
     assert isinstance(asked, dict)
     assert isinstance(memory, dict)
     assert isinstance(cache, dict)
-    peaks = result.get("memory_with_loader") or memory
-    assert isinstance(peaks, dict)
+    with_loader = result.get("memory_with_loader")
     rows = [
         (f"{result['case']}, --cache-size {result['cache_size']}", f"{result['companies']:,} companies"),
         ("stored", f"{filling['kept']:,} in {filling['seconds']:.0f} s, {filling['evictions']:,} evicted"),
@@ -200,9 +199,10 @@ def table(result: dict[str, object]) -> str:
         ("not found / wrong", f"{asked['not_found']:,} / {asked['wrong_count']:,}"),
         ("bytes of the cache taken", f"{cache['bytes'] / cache['capacity_bytes']:.2%}"),
         ("peak: anonymous + shared", f"{memory['peak_held_bytes'] / MIB:.1f} MiB"),
-        ("peak: with the loader", f"{peaks['peak_held_bytes'] / MIB:.1f} MiB"),
         ("OOMKilled", f"{memory['oom_killed']}"),
     ]
+    if isinstance(with_loader, dict):
+        rows.append(("the same, with the loader", f"{with_loader['peak_held_bytes'] / MIB:.1f} MiB"))
     loads = result.get("loads", [])
     assert isinstance(loads, list)
     for one in loads:
