@@ -15,12 +15,12 @@ const REGISTRIES: u32 = 4;
 const NUMBER_BYTES_MAX: usize = 16;
 
 /// The register's numbers and names.
-pub struct Companies {
+pub(crate) struct Companies {
     listed: Vec<(String, String)>,
 }
 
 /// One company of many.
-pub struct Company<'a> {
+pub(crate) struct Company<'a> {
     registry: u8,
     number: [u8; NUMBER_BYTES_MAX],
     number_bytes: usize,
@@ -33,7 +33,7 @@ impl Companies {
     ///
     /// # Errors
     /// When it is no gzip, or no line of it holds a company.
-    pub fn read() -> io::Result<Self> {
+    pub(crate) fn read() -> io::Result<Self> {
         let mut text = String::new();
         flate2::read::GzDecoder::new(REGISTER).read_to_string(&mut text)?;
         let listed: Vec<_> = text.lines().skip(1).filter_map(company_of).collect();
@@ -45,7 +45,7 @@ impl Companies {
 
     /// The company of this index: the same for the same index, another for another.
     #[expect(clippy::indexing_slicing, reason = "the remainder by the length is less than the length")]
-    pub fn company(&self, index: u32) -> Company<'_> {
+    pub(crate) fn company(&self, index: u32) -> Company<'_> {
         let listed = self.listed.len();
         let (number, name) = &self.listed[index as usize % listed];
         let round = u32::try_from(index as usize / listed).unwrap_or(u32::MAX);
@@ -75,19 +75,13 @@ impl Company<'_> {
     }
 
     /// What a customer asks for.
-    pub fn key(&self) -> Key<'_> {
+    pub(crate) fn key(&self) -> Key<'_> {
         Key { registry: self.registry, id: self.number.get(..self.number_bytes).unwrap_or_default() }
     }
 
     /// What its registry says.
-    pub fn record(&self) -> Record<'_> {
+    pub(crate) fn record(&self) -> Record<'_> {
         Record::Company { name: self.name, active_until: self.active_until }
-    }
-
-    /// Bytes of the facts alone: id, name, and the date as five bytes of seconds and four of nanoseconds where there are any.
-    pub fn fact_bytes(&self) -> usize {
-        let date_bytes = self.active_until.map_or(0, |until| if until.nanoseconds() == 0 { 5 } else { 9 });
-        self.number_bytes + self.name.len() + date_bytes
     }
 }
 
@@ -95,7 +89,7 @@ impl Company<'_> {
 fn active_until(index: u32) -> Option<Timestamp> {
     let draw = crate::draws::mixed(u64::from(index));
     let unix_s = i64::try_from(draw >> 8 & 0xffff_ffff).unwrap_or_default();
-    let nanoseconds = if draw >> 2 & 7 == 0 { 123_000_000 } else { 0 };
+    let nanoseconds = if (draw >> 2) % 8 == 0 { 123_000_000 } else { 0 };
     Timestamp::from_unix(unix_s, nanoseconds).filter(|_| draw & 3 != 0)
 }
 

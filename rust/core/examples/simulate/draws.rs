@@ -3,7 +3,7 @@
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Every bit of the result hangs on every bit of `number`.
-pub const fn mixed(number: u64) -> u64 {
+pub(crate) const fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(STEP);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -11,23 +11,12 @@ pub const fn mixed(number: u64) -> u64 {
 }
 
 /// A sequence of draws.
-pub struct Draws(pub u64);
+pub(crate) struct Draws(pub(crate) u64);
 
 impl Draws {
     /// The next 64 bits.
-    pub const fn bits(&mut self) -> u64 {
+    pub(crate) const fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mixed(self.0)
-    }
-
-    /// Any number from 0 to `end`, which is never drawn.
-    pub const fn below(&mut self, end: u32) -> u32 {
-        (((self.bits() >> 32) * end as u64) >> 32) as u32
-    }
-
-    /// Any number from 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are what a float has room for")]
-    pub const fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

@@ -1,6 +1,6 @@
 //! How many requests each cache answers on the same trace, at the same number of entries.
 
-use backendify_core::region::{BootTime, Page, Region};
+use backendify_core::region::{Page, Region};
 
 use crate::companies::Companies;
 use crate::policy::{Cache, Lru, Moka, Sieve};
@@ -8,17 +8,13 @@ use crate::trace::{Trace, Zipf, scanned, shifting, steady};
 use crate::{NOW, region};
 
 /// The region behind the face of the others.
-pub struct Ours<'a> {
-    pub region: Region,
-    pub companies: &'a Companies,
-    pub page: Page,
+pub(crate) struct Ours<'a> {
+    pub(crate) region: Region,
+    pub(crate) companies: &'a Companies,
+    pub(crate) page: Page,
 }
 
 impl Cache for Ours<'_> {
-    fn name(&self) -> &'static str {
-        "region"
-    }
-
     fn ask(&mut self, company: u32) -> bool {
         let company = self.companies.company(company);
         let is_hit = self.region.get(company.key(), NOW, &mut self.page).is_some();
@@ -40,7 +36,11 @@ fn hit_percent(cache: &mut impl Cache, trace: &Trace) -> f64 {
 }
 
 /// Prints the table; `bytes` is the region's size.
-pub fn print(companies: &Companies, bytes: usize, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn print(
+    companies: &Companies,
+    bytes: usize,
+    seed: u64,
+) -> Result<(), Box<dyn std::error::Error>> {
     // As many as fit when everybody is asked for once.
     let mut filled = Ours { region: region(bytes)?, companies, page: Page::default() };
     for company in 0..u32::try_from(bytes / 20)? {
@@ -48,8 +48,13 @@ pub fn print(companies: &Companies, bytes: usize, seed: u64) -> Result<(), Box<d
     }
     let capacity = usize::try_from(filled.region.stats().records)?;
     let zipf = Zipf::new(u32::try_from(10 * capacity)?);
-    println!("Hits in percent of the requests after the first fifth. Universe: ten times {capacity} companies.");
-    println!("{:<22}{:>10}{:>10}{:>14}{:>10}{:>10}", "trace", "entries", "region", "global SIEVE", "LRU", "moka");
+    println!(
+        "Hits in percent of the requests after the first fifth. Universe: ten times {capacity} companies."
+    );
+    println!(
+        "{:<22}{:>10}{:>10}{:>14}{:>10}{:>10}",
+        "trace", "entries", "region", "global SIEVE", "LRU", "moka"
+    );
     for trace in [
         steady(&zipf, 100 * capacity, seed),
         scanned(&zipf, 100 * capacity, capacity, seed),

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 /// A cache that is asked for a company and keeps it when it had to be fetched.
-pub trait Cache {
-    fn name(&self) -> &'static str;
+pub(crate) trait Cache {
     /// Was it there? If not, it is now.
     fn ask(&mut self, company: u32) -> bool;
 }
@@ -36,14 +35,26 @@ impl Queue {
 
     fn unlink(&mut self, place: usize) {
         let Node { older, newer, .. } = self.nodes[place];
-        if older == NONE { self.oldest = newer } else { self.nodes[older].newer = newer }
-        if newer == NONE { self.newest = older } else { self.nodes[newer].older = older }
+        if older == NONE {
+            self.oldest = newer;
+        } else {
+            self.nodes[older].newer = newer;
+        }
+        if newer == NONE {
+            self.newest = older;
+        } else {
+            self.nodes[newer].older = older;
+        }
     }
 
     fn link_newest(&mut self, place: usize) {
         self.nodes[place].older = self.newest;
         self.nodes[place].newer = NONE;
-        if self.newest == NONE { self.oldest = place } else { self.nodes[self.newest].newer = place }
+        if self.newest == NONE {
+            self.oldest = place;
+        } else {
+            self.nodes[self.newest].newer = place;
+        }
         self.newest = place;
     }
 
@@ -69,23 +80,19 @@ impl Queue {
 }
 
 /// SIEVE over all entries (Zhang et al., NSDI 2024).
-pub struct Sieve {
+pub(crate) struct Sieve {
     queue: Queue,
     hand: usize,
 }
 
 impl Sieve {
-    pub fn new(entries_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize) -> Self {
         Self { queue: Queue::new(entries_max), hand: NONE }
     }
 }
 
 #[expect(clippy::indexing_slicing, reason = "places come from the queue")]
 impl Cache for Sieve {
-    fn name(&self) -> &'static str {
-        "global SIEVE"
-    }
-
     fn ask(&mut self, company: u32) -> bool {
         if let Some(place) = self.queue.place_of.get(&company) {
             self.queue.nodes[*place].is_visited = true;
@@ -108,19 +115,15 @@ impl Cache for Sieve {
 }
 
 /// Least recently used.
-pub struct Lru(Queue);
+pub(crate) struct Lru(Queue);
 
 impl Lru {
-    pub fn new(entries_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize) -> Self {
         Self(Queue::new(entries_max))
     }
 }
 
 impl Cache for Lru {
-    fn name(&self) -> &'static str {
-        "LRU"
-    }
-
     fn ask(&mut self, company: u32) -> bool {
         if let Some(place) = self.0.place_of.get(&company).copied() {
             self.0.unlink(place);
@@ -134,19 +137,15 @@ impl Cache for Lru {
 }
 
 /// moka as it comes: `TinyLFU` admission before an LRU.
-pub struct Moka(moka::sync::Cache<u32, ()>);
+pub(crate) struct Moka(moka::sync::Cache<u32, ()>);
 
 impl Moka {
-    pub fn new(entries_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize) -> Self {
         Self(moka::sync::Cache::new(u64::try_from(entries_max).unwrap_or(u64::MAX)))
     }
 }
 
 impl Cache for Moka {
-    fn name(&self) -> &'static str {
-        "moka"
-    }
-
     fn ask(&mut self, company: u32) -> bool {
         let is_hit = self.0.get(&company).is_some();
         if !is_hit {

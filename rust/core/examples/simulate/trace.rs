@@ -3,13 +3,13 @@
 use crate::draws::Draws;
 
 /// Popularity after Zipf with exponent 1: the company of rank r is asked for in proportion to 1/r.
-pub struct Zipf {
+pub(crate) struct Zipf {
     /// For each rank, the share of requests for it and every rank before it.
     cumulated: Vec<f64>,
 }
 
 impl Zipf {
-    pub fn new(universe: u32) -> Self {
+    pub(crate) fn new(universe: u32) -> Self {
         let mut total = 0.0;
         let mut cumulated: Vec<f64> = (1..=universe)
             .map(|rank| {
@@ -29,8 +29,8 @@ impl Zipf {
 
     /// A rank from 0.
     fn rank(&self, draws: &mut Draws) -> u32 {
-        let drawn = draws.unit();
-        let rank = self.cumulated.partition_point(|share| *share <= drawn);
+        let point = unit(draws);
+        let rank = self.cumulated.partition_point(|share| *share <= point);
         u32::try_from(rank).unwrap_or(u32::MAX).min(self.universe() - 1)
     }
 
@@ -41,14 +41,19 @@ impl Zipf {
     }
 }
 
+/// Any number from 0 to 1.
+fn unit(draws: &mut Draws) -> f64 {
+    (draws.bits() >> 11) as f64 / (1_u64 << 53) as f64 // 53 bits are what a float has room for
+}
+
 /// A trace and its name.
-pub struct Trace {
-    pub name: &'static str,
-    pub asked: Vec<u32>,
+pub(crate) struct Trace {
+    pub(crate) name: &'static str,
+    pub(crate) asked: Vec<u32>,
 }
 
 /// The popularity never changes.
-pub fn steady(zipf: &Zipf, length: usize, seed: u64) -> Trace {
+pub(crate) fn steady(zipf: &Zipf, length: usize, seed: u64) -> Trace {
     let mut draws = Draws(seed);
     let asked = (0..length).map(|_| zipf.company_of(zipf.rank(&mut draws))).collect();
     Trace { name: "Zipf 1.0", asked }
@@ -56,7 +61,7 @@ pub fn steady(zipf: &Zipf, length: usize, seed: u64) -> Trace {
 
 /// Between the customers somebody reads whole stretches, each company once: a fifth of all requests, in runs of half as many
 /// companies as fit the cache.
-pub fn scanned(zipf: &Zipf, length: usize, entries: usize, seed: u64) -> Trace {
+pub(crate) fn scanned(zipf: &Zipf, length: usize, entries: usize, seed: u64) -> Trace {
     let mut trace = Trace { name: "with scans", ..steady(zipf, length, seed) };
     let run = entries / 2;
     for (position, asked) in (0_u32..).zip(&mut trace.asked) {
@@ -69,7 +74,7 @@ pub fn scanned(zipf: &Zipf, length: usize, entries: usize, seed: u64) -> Trace {
 }
 
 /// What is popular becomes unpopular, and the other way round, each time that `period` requests were made.
-pub fn shifting(zipf: &Zipf, length: usize, period: usize, seed: u64) -> Trace {
+pub(crate) fn shifting(zipf: &Zipf, length: usize, period: usize, seed: u64) -> Trace {
     let mut draws = Draws(seed);
     let asked = (0..length)
         .map(|position| {

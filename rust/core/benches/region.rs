@@ -1,0 +1,172 @@
+//! What a look-up and a store cost, with real companies, in a region so full that stores evict.
+//!
+//! `cargo bench --bench region`. Look-ups ask for companies in random order, so that most touch memory that no processor
+//! cache holds: a region is larger than those.
+#![expect(missing_docs, reason = "criterion's macros make functions without any")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark fails loudly")]
+
+#[path = "../examples/simulate/companies.rs"]
+mod companies;
+#[path = "../examples/simulate/draws.rs"]
+mod draws;
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use backendify_core::freshness::Lifetimes;
+use backendify_core::region::{BootTime, Page, Region};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+use companies::{Companies, Company};
+use draws::Draws;
+
+const REGION_BYTES: usize = 40 << 20;
+const NOW: BootTime = BootTime(1000);
+/// Companies asked for in one measurement.
+const ASKED: u32 = 4096;
+/// Indices from here on are never stored.
+const UNKNOWN: u32 = 100_000_000;
+
+/// A region at the fill where live evictions have begun, and indices of companies that lie in it.
+fn filled(companies: &Companies) -> (Region, Vec<u32>) {
+    let lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
+    let region = Region::on_heap(REGION_BYTES, lifetimes, [12, 34]).expect("enough memory for a region");
+    let mut stored = 0;
+    while region.stats().evictions < 1000 {
+        for _ in 0..1000 {
+            let company = companies.company(stored);
+            region.put(company.key(), &company.record(), NOW);
+            stored += 1;
+        }
+    }
+    let mut page = Page::default();
+    let known =
+        (0..stored).filter(|index| region.get(companies.company(*index).key(), NOW, &mut page).is_some());
+    let known = known.collect();
+    (region, known)
+}
+
+/// Companies that are in the region, in random order; made before the clock starts.
+fn drawn<'a>(companies: &'a Companies, known: &[u32], draws: &mut Draws) -> Vec<Company<'a>> {
+    let place = |bits: u64| usize::try_from(bits >> 1).unwrap_or_default() % known.len();
+    (0..ASKED).map(|_| companies.company(known[place(draws.bits())])).collect()
+}
+
+fn look_ups(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    let (region, known) = filled(&companies);
+    let mut page = Page::default();
+    let mut draws = Draws(1);
+    let mut group = criterion.benchmark_group("look-up");
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    group.bench_function("hit", |bencher| {
+        bencher.iter_batched_ref(
+            || drawn(&companies, &known, &mut draws),
+            |asked| {
+                for company in asked {
+                    assert!(black_box(region.get(company.key(), NOW, &mut page)).is_some());
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let mut unknown = UNKNOWN;
+    group.bench_function("miss", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                unknown += ASKED;
+                (unknown..unknown + ASKED).map(|index| companies.company(index)).collect::<Vec<_>>()
+            },
+            |asked| {
+                for company in asked {
+                    assert!(black_box(region.get(company.key(), NOW, &mut page)).is_none());
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn stores(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    let (region, known) = filled(&companies);
+    let mut draws = Draws(2);
+    let mut group = criterion.benchmark_group("store");
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    group.bench_function("replacing", |bencher| {
+        bencher.iter_batched_ref(
+            || drawn(&companies, &known, &mut draws),
+            |asked| {
+                for company in asked {
+                    black_box(region.put(company.key(), &company.record(), NOW));
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let mut unknown = UNKNOWN;
+    group.bench_function("new, evicting", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                unknown += ASKED;
+                (unknown..unknown + ASKED).map(|index| companies.company(index)).collect::<Vec<_>>()
+            },
+            |asked| {
+                for company in asked {
+                    black_box(region.put(company.key(), &company.record(), NOW));
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+/// One worker's work: nine look-ups, then one store.
+fn work(region: &Region, companies: &Companies, known: &[u32], draws: &mut Draws, page: &mut Page) {
+    for (turn, company) in drawn(companies, known, draws).iter().enumerate() {
+        if turn % 10 == 9 {
+            black_box(region.put(company.key(), &company.record(), NOW));
+        } else {
+            black_box(region.get(company.key(), NOW, page));
+        }
+    }
+}
+
+/// The first thread's time, alone and while a second does the same: equal times mean that two do twice as much.
+fn two_threads(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    let (region, known) = filled(&companies);
+    let mut group = criterion.benchmark_group("nine look-ups and a store");
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    for others in [0, 1] {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for other in 0..others {
+                let (region, companies, known, is_over) = (&region, &companies, &known, &is_over);
+                scope.spawn(move || {
+                    let (mut draws, mut page) = (Draws(100 + other), Page::default());
+                    while !is_over.load(Ordering::Relaxed) {
+                        work(region, companies, known, &mut draws, &mut page);
+                    }
+                });
+            }
+            let (mut draws, mut page) = (Draws(3), Page::default());
+            group.bench_function(format!("{} threads", others + 1), |bencher| {
+                bencher.iter(|| work(&region, &companies, &known, &mut draws, &mut page));
+            });
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = region;
+    config = Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1)).sample_size(50);
+    targets = look_ups, stores, two_threads
+}
+criterion_main!(region);
