@@ -25,7 +25,7 @@ use draws::Draws;
 const REGION_BYTES: usize = 40 << 20;
 const NOW: BootTime = BootTime(1000);
 /// Companies asked for in one measurement.
-const ASKED: u32 = 4096;
+const ASKED: u32 = 1024;
 /// Indices from here on are never stored.
 const UNKNOWN: u32 = 100_000_000;
 
@@ -166,7 +166,7 @@ fn two_threads(criterion: &mut Criterion) {
 
 criterion_group! {
     name = region;
-    config = Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1)).sample_size(50);
+    config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1)).sample_size(50);
     targets = look_ups, stores, two_threads
 }
 criterion_main!(region);

@@ -120,7 +120,7 @@ fn is_near_the_bound(id: &[u8], told: &Told) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300,
+        cases: 100,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(4096),
         ..ProptestConfig::default()
@@ -157,10 +157,9 @@ proptest! {
                 Step::Pass { ds } => now = now.saturating_add(ds),
             }
         }
-        let keys = (0..REGISTRIES).flat_map(|registry| (0..IDS).map(move |number| (registry, number)));
         let mut found = 0;
-        for key in keys {
-            found += u64::from(look(&region, &model, key, now)?);
+        for key in model.keys() {
+            found += u64::from(look(&region, &model, *key, now)?);
         }
         prop_assert!(found <= region.stats().records, "{found} of {}", region.stats().records);
         region.sweep(region.buckets(), BootTime(now));
@@ -185,6 +184,6 @@ fn a_full_region_keeps_most_of_what_it_has_room_for() {
     let found = ordinary().filter(|number| look(&region, &model, (1, *number), 9).unwrap()).count() as u64;
     let stats = region.stats();
     assert_eq!((found, stats.records, stats.evictions), (stats.records, found, 1800 - found));
-    // Four buckets of 4096 bytes; 47 bytes an entry, its slot included, some longer.
-    assert!((250..4 * 4096 / 47).contains(&usize::try_from(found).unwrap()), "{found}");
+    // Four buckets of 4096 bytes less 64; 46 bytes an entry, its slot included.
+    assert!((300..=4 * 4032 / 46).contains(&usize::try_from(found).unwrap()), "{found}");
 }
