@@ -22,7 +22,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use companies::{Companies, Company};
 use draws::Draws;
 
-const REGION_BYTES: usize = 40 << 20;
+/// As much memory as a small container has for it, and as little as processor caches hold.
+const REGIONS: [(usize, &str); 2] = [(40 << 20, "40 MiB"), (1 << 20, "1 MiB")];
 const NOW: BootTime = BootTime(1000);
 /// Companies asked for in one measurement.
 const ASKED: u32 = 1024;
@@ -30,9 +31,9 @@ const ASKED: u32 = 1024;
 const UNKNOWN: u32 = 100_000_000;
 
 /// A region at the fill where live evictions have begun, and indices of companies that lie in it.
-fn filled(companies: &Companies) -> (Region, Vec<u32>) {
+fn filled(companies: &Companies, bytes: usize) -> (Region, Vec<u32>) {
     let lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
-    let region = Region::on_heap(REGION_BYTES, lifetimes, [12, 34]).expect("enough memory for a region");
+    let region = Region::on_heap(bytes, lifetimes, [12, 34]).expect("enough memory for a region");
     let mut stored = 0;
     while region.stats().evictions < 1000 {
         for _ in 0..1000 {
@@ -54,16 +55,15 @@ fn drawn<'a>(companies: &'a Companies, known: &[u32], draws: &mut Draws) -> Vec<
     (0..ASKED).map(|_| companies.company(known[place(draws.bits())])).collect()
 }
 
-fn look_ups(criterion: &mut Criterion) {
-    let companies = Companies::read().expect("the register unpacks");
-    let (region, known) = filled(&companies);
+fn look_ups(criterion: &mut Criterion, companies: &Companies, (bytes, size): (usize, &str)) {
+    let (region, known) = filled(companies, bytes);
     let mut page = Page::default();
     let mut draws = Draws(1);
-    let mut group = criterion.benchmark_group("look-up");
+    let mut group = criterion.benchmark_group(format!("look-up, {size}"));
     group.throughput(Throughput::Elements(u64::from(ASKED)));
     group.bench_function("hit", |bencher| {
         bencher.iter_batched_ref(
-            || drawn(&companies, &known, &mut draws),
+            || drawn(companies, &known, &mut draws),
             |asked| {
                 for company in asked {
                     assert!(black_box(region.get(company.key(), NOW, &mut page)).is_some());
@@ -90,15 +90,14 @@ fn look_ups(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn stores(criterion: &mut Criterion) {
-    let companies = Companies::read().expect("the register unpacks");
-    let (region, known) = filled(&companies);
+fn stores(criterion: &mut Criterion, companies: &Companies, (bytes, size): (usize, &str)) {
+    let (region, known) = filled(companies, bytes);
     let mut draws = Draws(2);
-    let mut group = criterion.benchmark_group("store");
+    let mut group = criterion.benchmark_group(format!("store, {size}"));
     group.throughput(Throughput::Elements(u64::from(ASKED)));
     group.bench_function("replacing", |bencher| {
         bencher.iter_batched_ref(
-            || drawn(&companies, &known, &mut draws),
+            || drawn(companies, &known, &mut draws),
             |asked| {
                 for company in asked {
                     black_box(region.put(company.key(), &company.record(), NOW));
@@ -139,7 +138,7 @@ fn work(region: &Region, companies: &Companies, known: &[u32], draws: &mut Draws
 /// The first thread's time, alone and while a second does the same: equal times mean that two do twice as much.
 fn two_threads(criterion: &mut Criterion) {
     let companies = Companies::read().expect("the register unpacks");
-    let (region, known) = filled(&companies);
+    let (region, known) = filled(&companies, REGIONS[0].0);
     let mut group = criterion.benchmark_group("nine look-ups and a store");
     group.throughput(Throughput::Elements(u64::from(ASKED)));
     for others in [0, 1] {
@@ -164,9 +163,17 @@ fn two_threads(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn one_thread(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    for region in REGIONS {
+        look_ups(criterion, &companies, region);
+        stores(criterion, &companies, region);
+    }
+}
+
 criterion_group! {
     name = region;
     config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1)).sample_size(50);
-    targets = look_ups, stores, two_threads
+    targets = one_thread, two_threads
 }
 criterion_main!(region);
