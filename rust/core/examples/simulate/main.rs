@@ -1,4 +1,4 @@
-//! What the region's layout and its eviction are worth, counted and not timed: the same numbers on every machine.
+//! What the region's layout and its eviction are worth, counted and not timed: the same numbers everywhere, but for moka's.
 //!
 //! `cargo run --release --example simulate` prints them for a region of 40 MiB, or of so many MiB as a number after it
 //! says; hits are counted in a tenth of that, because the traces are a hundred times as long as the region is large.
