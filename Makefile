@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format image clean
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench-core image clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest backendify._core
+
+simulate: ## Overhead, evictions and hit ratio of the region, counted: two minutes
+	cargo run --locked --release --quiet --package backendify-core --example simulate
+
+bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine
+	cargo bench --locked --package backendify-core --bench region
 
 format: $(STAMP) ## Format both languages
 	cargo fmt --all
