@@ -86,7 +86,11 @@ fn density(bytes: usize) {
         "{:.2} bytes a record, {overhead:.2} of them over id and name, header and slack included.",
         bytes as f64 / records as f64
     );
-    println!("In the end {} records, {:.2} bytes each.\n", stats.records, bytes as f64 / stats.records as f64);
+    println!(
+        "In the end {} records, {:.2} bytes each.\n",
+        stats.records,
+        bytes as f64 / stats.records as f64
+    );
 }
 
 /// Entries, and the two bytes of each that lie outside them, beside the whole.

@@ -40,14 +40,22 @@ impl Queue {
 
     fn unlink(&mut self, slot: u32) {
         let (newer, older) = (self.newer[slot as usize], self.older[slot as usize]);
-        if newer == NONE { self.head = older } else { self.older[newer as usize] = older }
+        if newer == NONE {
+            self.head = older
+        } else {
+            self.older[newer as usize] = older
+        }
         if older == NONE { self.tail = newer } else { self.newer[older as usize] = newer }
     }
 
     fn push(&mut self, slot: u32) {
         self.newer[slot as usize] = NONE;
         self.older[slot as usize] = self.head;
-        if self.head == NONE { self.tail = slot } else { self.newer[self.head as usize] = slot }
+        if self.head == NONE {
+            self.tail = slot
+        } else {
+            self.newer[self.head as usize] = slot
+        }
         self.head = slot;
     }
 

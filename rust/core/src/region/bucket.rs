@@ -211,12 +211,30 @@ impl<'a> Bucket<'a> {
         self.word(VISITED + slot / 64 % VISITED_WORDS).fetch_or(1 << (slot % 64), Ordering::Relaxed);
     }
 
-    /// Does the sum over the page fit what its last writer noted?
+    /// What an entry adds to the bucket's sum: its fingerprints, its lengths, its bytes.
+    pub(super) fn sum_of(self, span: Span, checksum: Checksum) -> u64 {
+        let mut sum = checksum.start();
+        for slot in span.slot..span.slot + span.slots {
+            let fingerprint = byte_of(self.load(fingerprints_word(slot / GROUP_SLOTS)), slot % GROUP_SLOTS);
+            sum = checksum.add(sum, u64::from(fingerprint) << 8 | u64::from(self.length(slot)));
+        }
+        for offset in (0..span.bytes).step_by(8) {
+            let unused = 8_usize.saturating_sub(span.bytes - offset) * 8;
+            sum = checksum.add(sum, self.word_at(span.start + offset) << unused);
+        }
+        sum
+    }
+
+    /// Do the entries lie end to end as the head says, and fit the sum that its last writer noted?
     pub(super) fn is_whole(self, checksum: Checksum) -> bool {
-        let sum = (SHAPE..VISITED)
-            .chain(DATA..PAGE_WORDS)
-            .fold(0_u64, |sum, index| sum.wrapping_add(checksum.of(index, self.load(index))));
-        sum == self.load(CHECKSUM)
+        let shape = self.shape();
+        let mut sum = checksum.of_head(self.load(SHAPE), self.load(LATEST));
+        let (mut slot, mut start) = (0, 0);
+        while let Some(Resident { span, .. }) = self.resident(slot, start) {
+            sum = sum.wrapping_add(self.sum_of(span, checksum));
+            (slot, start) = (slot + span.slots, start + span.bytes);
+        }
+        (slot, start) == (shape.slots, shape.used_bytes) && sum == self.load(CHECKSUM)
     }
 
     /// Slots that were read since they were stored.
