@@ -9,10 +9,10 @@ use super::age::{Ages, BootTime};
 use super::checksum::Checksum;
 use super::entry::{Entry, Head};
 use super::layout::{
-    CHECKSUM, DATA, ENTRY_BYTES_MAX, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner,
-    PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word,
-    index, lengths_word, low_half,
+    CHECKSUM, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner, PAGE_WORDS, SHAPE, STATE, Shape,
+    State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word, index, lengths_word, low_half,
 };
+use super::page::{Page, Span};
 use super::sync::{AtomicU64, Ordering, fence, pause};
 
 /// How often a bucket that somebody holds is looked at again: about two microseconds, more than a writer needs.
@@ -35,35 +35,12 @@ const fn sum_of_bytes(word: u64) -> usize {
     index(((word & EVEN) + (word >> 8 & EVEN)).wrapping_mul(0x0001_0001_0001_0001) >> 48)
 }
 
-/// Room for one entry, as it is copied out of the region. Reuse it: it is never cleared.
-#[derive(Clone, Debug)]
-pub struct Page {
-    bytes: [u8; ENTRY_BYTES_MAX + 13],
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self { bytes: [0; ENTRY_BYTES_MAX + 13] }
-    }
-}
-
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) fingerprint: u8,
     pub(super) number: u8,
     pub(super) id: &'a [u8],
-}
-
-/// An entry's place in its bucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Span {
-    pub(super) slot: usize,
-    /// Slots that it takes.
-    pub(super) slots: usize,
-    /// Its first byte, counted from the first byte of the entries.
-    pub(super) start: usize,
-    pub(super) bytes: usize,
 }
 
 /// One entry of a bucket, without its contents.
@@ -106,6 +83,12 @@ impl<'a> Bucket<'a> {
 
     pub(super) fn latest_ds(self) -> u32 {
         low_half(self.load(LATEST))
+    }
+
+    /// Touches both ends of the page, so that they are near when they are needed.
+    #[inline]
+    pub(super) fn approach(self) {
+        std::hint::black_box((self.load(STATE), self.load(fingerprints_word(0))));
     }
 
     /// What `read` sees while nobody writes, with the state in which it was seen; else the state of the one who holds
@@ -195,7 +178,7 @@ impl<'a> Bucket<'a> {
             return None;
         }
         let (first, last) = (span.start / 8, end.div_ceil(8));
-        for (chunk, word) in page.bytes.chunks_exact_mut(8).zip(first..last) {
+        for (chunk, word) in page.words().zip(first..last) {
             chunk.copy_from_slice(&self.load(data_word(word)).to_le_bytes());
         }
         page.entry(span)
@@ -284,15 +267,3 @@ impl<'a> Bucket<'a> {
 pub(super) const fn byte_of(word: u64, lane: usize) -> u8 {
     (word >> (lane * 8)).to_le_bytes()[0]
 }
-
-impl Page {
-    /// The entry that was copied here last, from this span.
-    #[inline]
-    pub(super) fn entry(&self, span: Span) -> Option<Entry<'_>> {
-        let shift = span.start % 8;
-        Entry::of(self.bytes.get(shift..shift + span.bytes)?)
-    }
-}
-
-const _: () = assert!((ENTRY_BYTES_MAX + 13) % 8 == 0 && ENTRY_BYTES_MAX + 7 <= ENTRY_BYTES_MAX + 13);
-const _: () = assert!(DATA * 8 == 64);

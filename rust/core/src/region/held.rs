@@ -1,13 +1,14 @@
 //! A bucket in the hands of its one writer: entries are appended at the end and taken out from anywhere.
 
 use super::age::{Ages, BootTime};
-use super::bucket::{Bucket, Resident, Span};
+use super::bucket::{Bucket, Resident};
 use super::checksum::Checksum;
 use super::entry::Draft;
 use super::layout::{
     CHECKSUM, FINGERPRINT_CONTINUES, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED,
     VISITED_WORDS, data_word, fingerprints_word, lengths_word,
 };
+use super::page::Span;
 use super::sync::Ordering;
 
 /// A bucket that this thread holds. Dropping it lets go; a panic on the way empties the bucket first.

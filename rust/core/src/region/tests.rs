@@ -329,8 +329,8 @@ fn threads_never_bring_an_older_answer_back() {
             .map(|index| {
                 let bucket = region.bucket(index).unwrap();
                 let mut page = Page::default();
-                let wanted = super::Wanted {
-                    fingerprint: super::Places::of(1, b"one", region.seed, 2).fingerprint,
+                let wanted = super::bucket::Wanted {
+                    fingerprint: crate::key::Places::of(1, b"one", region.seed, 2).fingerprint,
                     number: 1,
                     id: b"one",
                 };
