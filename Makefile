@@ -6,6 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench-core image clean
 .PHONY: help demo build millions test test-rust test-python test-all lint format image clean
 
 help: ## List the recipes
@@ -18,8 +19,9 @@ build: $(VENV)/.built ## Build the package, release profile, into .venv
 
 test: lint test-rust test-python ## Every linter and every test but the slow ones
 
-test-rust: ## The core's tests
+test-rust: ## The core's tests, and the orders of steps that shuttle explores
 	cargo test --locked --quiet
+	cargo test --locked --quiet --package backendify-core --features shuttle --lib explored
 
 test-python: build ## The package's tests
 	$(BIN)/pytest -m "not slow"
@@ -35,6 +37,12 @@ lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest backendify._core
+
+simulate: ## Overhead, evictions and hit ratio of the region, counted: two minutes
+	cargo run --locked --release --quiet --package backendify-core --example simulate
+
+bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine
+	cargo bench --locked --package backendify-core --bench region
 
 format: $(STAMP) ## Format both languages
 	cargo fmt --all

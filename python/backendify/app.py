@@ -26,6 +26,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 SERVER_ERROR = 500
+SHARE_MIN = 16  # fetches at once that every registry may have, however many registries there are
 CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
 
 
@@ -34,7 +35,9 @@ class Service:
 
     def __init__(self, settings: Settings, plan: Plan, cache: Path) -> None:
         self.plan = plan
-        fetches_max = min(settings.fetches_max, plan.fetches_max)
+        fetches_max = max(1, min(settings.fetches_max, plan.fetches_max) // settings.workers)
+        # A registry that hangs may hold its share of all fetches, and never the others'.
+        share_max = max(SHARE_MIN, fetches_max // max(1, len(settings.registries)))
         self.region, found = _core.Region.open(
             os.fspath(cache),
             bytes=plan.region_bytes,
@@ -55,14 +58,16 @@ class Service:
                 upstream=Upstream(
                     registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms
                 ),
-                guard=Guard(concurrency_max=settings.registry_concurrency),
+                guard=Guard(concurrency_max=min(settings.registry_concurrency, share_max)),
             )
             for registry in settings.registries
         ]
         self._fetch_timeout_s = settings.fetch_timeout_ms / 1000
-        self._asking = Asking(self.registries, self.region, fetch_timeout_s=settings.fetch_timeout_ms / 1000)
+        self._asking = Asking(self.registries, self.region, fetch_timeout_s=self._fetch_timeout_s)
         self._leases = Leases(self.region, cache, self._asking.ask_and_keep) if settings.workers > 1 else None
-        self.flights = Flights(self._fetch, flights_max=fetches_max)
+        self.flights = Flights(
+            self._fetch, flights_max=fetches_max, waiters_max=max(1, plan.waiters_max // settings.workers)
+        )
         self.app = _core.App(
             [registry.country for registry in settings.registries],
             self.region,

@@ -27,16 +27,20 @@ class _Flight:
 
 
 class Flights:
-    """The fetches under way: at most `flights_max`, one a question.
+    """The fetches under way: at most `flights_max`, one a question, and at most `waiters_max` customers who wait.
+
+    A customer who has left still counts until his deadline: servers do not tell, and his place costs memory.
 
     `fetch` asks and keeps; it runs as a task of its own, bounds its own time, and tells failures as outcomes.
     """
 
     def __init__(
-        self, fetch: Callable[[Question], Coroutine[Any, Any, Outcome]], *, flights_max: int
+        self, fetch: Callable[[Question], Coroutine[Any, Any, Outcome]], *, flights_max: int, waiters_max: int
     ) -> None:
         self._fetch = fetch
         self._flights_max = flights_max
+        self._waiters_max = waiters_max
+        self.customers_waiting = 0
         self._under_way: dict[Question, _Flight] = {}
         self._next_refresh_s: dict[Question, float] = {}
         self.joined = 0  # customers who found their question under way, since the start
@@ -45,13 +49,10 @@ class Flights:
         """How many fetches are under way."""
         return len(self._under_way)
 
-    @property
-    def customers_waiting(self) -> int:
-        """How many customers wait for them; each holds a connection, so these bound it."""
-        return sum(len(flight.waiters) for flight in self._under_way.values())
-
     async def join(self, question: Question, *, deadline_s: float) -> tuple[Outcome, bool]:
         """Wait for a question's outcome, at most `deadline_s` seconds: (outcome, was a fetch under way already?)."""
+        if self.customers_waiting >= self._waiters_max:
+            return Outcome.OVERLOADED, False
         flight = self._under_way.get(question)
         collapsed = flight is not None
         self.joined += collapsed
@@ -62,11 +63,13 @@ class Flights:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Outcome] = loop.create_future()
         flight.waiters.add(waiter)
+        self.customers_waiting += 1
         timer = loop.call_later(deadline_s, _settle, waiter, Outcome.TIMED_OUT)
         try:
             return await waiter, collapsed
         finally:
             timer.cancel()
+            self.customers_waiting -= 1
             flight.waiters.discard(waiter)
 
     def refresh(self, question: Question) -> None:

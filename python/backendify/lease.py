@@ -61,9 +61,10 @@ class Leases:
         while not self._region.take_lease(question, int(lease_s * 1000)):
             if told := await self._wait(question):
                 return told
-        # Another worker may have asked and let go between our look-up and our lease.
+        # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was just
+        # kept, so that a refresh of an older record still asks.
         if found := self._region.recall(question):
-            self._region.release_lease(question)
+            self._tell(self._region.release_lease(question), question, found)
             return found
         outcome = Outcome.OVERLOADED
         try:

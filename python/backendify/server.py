@@ -5,6 +5,7 @@ One worker needs no supervisor: the embedded server takes 35 MB where supervisor
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -37,7 +38,10 @@ class CannotListenError(Exception):
     """An address that was asked for cannot be had."""
 
     def __init__(self, address: Address, error: OSError) -> None:
-        super().__init__(f"cannot listen on {address}: {os.strerror(error.errno) if error.errno else error}")
+        # A resolver's errors have numbers of their own.
+        is_named = isinstance(error, socket.gaierror) or not error.errno
+        reason = error.strerror or error if is_named else os.strerror(error.errno or 0)
+        super().__init__(f"cannot listen on {address}: {reason}")
 
 
 def run(settings: Settings) -> int:
@@ -95,10 +99,13 @@ async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, 
         ),
         log_enabled=False,
     )
+    serving = asyncio.create_task(server.serve())
+    try:
+        await _until_listening(address, serving)
+    except RuntimeError as error:  # Granian's, when another took the port since it was found free
+        raise CannotListenError(address, OSError(errno.EADDRINUSE, "")) from error
     # A successor of the first worker listens again: the address is free once its predecessor is gone.
     admin = await _start_admin(settings, service) if index == 0 else None
-    serving = asyncio.create_task(server.serve())
-    await _until_listening(address, serving)
     if index == 0:
         LOGGER.warning("%s", plan.line())
         LOGGER.warning("%s", service.cache_line)
@@ -129,11 +136,7 @@ async def _start_admin(settings: Settings, service: Service) -> Admin | None:
     except OSError as error:
         if settings.admin_by_name:
             raise CannotListenError(settings.admin, error) from error
-        LOGGER.warning(
-            "no listener for operators on %s: %s",
-            settings.admin,
-            os.strerror(error.errno) if error.errno else error,
-        )
+        LOGGER.warning("no listener for operators: %s", CannotListenError(settings.admin, error))
         return None
     return admin
 

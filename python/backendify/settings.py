@@ -105,7 +105,7 @@ class Settings:
     connect_timeout_ms: int = _option(
         Duration("1ms", "60s"), "300ms", "Connecting to a registry may take so long."
     )
-    ttl_ms: int = _option(Duration("1ms", "30d"), "24h", "An answer is served from the cache for so long.")
+    ttl_ms: int = _option(Duration("100ms", "30d"), "24h", "An answer is served from the cache for so long.")
     negative_ttl_ms: int = _option(Duration("0", "30d"), "1h", "The same for a registry's 404; 0 keeps none.")
     stale_if_error_ms: int = _option(
         Duration("0", "30d"), "0s", "Serve an answer for so much longer while its registry fails."

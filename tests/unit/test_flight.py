@@ -27,7 +27,7 @@ class Registry:
 
 async def test_all_who_wait_share_one_fetch() -> None:
     registry = Registry()
-    flights = Flights(registry.fetch, flights_max=10)
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=1000)
     waiting = [asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60)) for _ in range(5)]
     other = asyncio.create_task(flights.join(Question(1, "1"), deadline_s=60))
     while flights.customers_waiting < 6:
@@ -43,7 +43,7 @@ async def test_all_who_wait_share_one_fetch() -> None:
 
 async def test_a_deadline_ends_the_wait_and_not_the_fetch() -> None:
     registry = Registry()
-    flights = Flights(registry.fetch, flights_max=10)
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=1000)
     assert await flights.join(Question(0, "1"), deadline_s=0.01) == (Outcome.TIMED_OUT, False)
     assert (len(flights), flights.customers_waiting) == (1, 0)
     late = asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60))
@@ -55,7 +55,7 @@ async def test_a_deadline_ends_the_wait_and_not_the_fetch() -> None:
 
 async def test_a_customer_who_leaves_ends_nothing() -> None:
     registry = Registry()
-    flights = Flights(registry.fetch, flights_max=10)
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=1000)
     leaving = asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60))
     staying = asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60))
     while flights.customers_waiting < 2:
@@ -69,7 +69,7 @@ async def test_a_customer_who_leaves_ends_nothing() -> None:
 
 async def test_flights_are_bounded() -> None:
     registry = Registry()
-    flights = Flights(registry.fetch, flights_max=2)
+    flights = Flights(registry.fetch, flights_max=2, waiters_max=1000)
     for number in range(4):
         outcome, _ = await flights.join(Question(0, str(number)), deadline_s=0.001)
         assert outcome is (Outcome.TIMED_OUT if number < 2 else Outcome.OVERLOADED)
@@ -80,10 +80,23 @@ async def test_flights_are_bounded() -> None:
     assert len(flights) == 0
 
 
+async def test_customers_who_wait_are_bounded() -> None:
+    registry = Registry()
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=3)
+    waiting = [asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60)) for _ in range(5)]
+    while flights.customers_waiting < 3:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    registry.answer.set()
+    outcomes = [outcome for outcome, _ in await asyncio.gather(*waiting)]
+    assert outcomes == [Outcome.UNREACHABLE] * 3 + [Outcome.OVERLOADED] * 2
+    assert flights.customers_waiting == 0
+
+
 async def test_a_refresh_is_one_flight_and_not_repeated_at_once() -> None:
     registry = Registry()
     registry.answer.set()
-    flights = Flights(registry.fetch, flights_max=100)
+    flights = Flights(registry.fetch, flights_max=100, waiters_max=1000)
     for _ in range(5):
         flights.refresh(Question(0, "1"))
         await asyncio.sleep(0.001)
@@ -98,7 +111,7 @@ async def test_a_refresh_is_one_flight_and_not_repeated_at_once() -> None:
 
 async def test_closing_tells_those_who_wait() -> None:
     registry = Registry()
-    flights = Flights(registry.fetch, flights_max=10)
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=1000)
     waiting = asyncio.create_task(flights.join(Question(0, "1"), deadline_s=60))
     while not flights.customers_waiting:
         await asyncio.sleep(0)
@@ -110,7 +123,7 @@ async def test_a_fault_of_ours_costs_one_question(caplog: pytest.LogCaptureFixtu
     registry = Registry()
     registry.outcome = ZeroDivisionError("ours")
     registry.answer.set()
-    flights = Flights(registry.fetch, flights_max=10)
+    flights = Flights(registry.fetch, flights_max=10, waiters_max=1000)
     with caplog.at_level(logging.ERROR):
         assert (await flights.join(Question(0, "1"), deadline_s=60))[0] is Outcome.UNREACHABLE
     assert "ZeroDivisionError" in caplog.text

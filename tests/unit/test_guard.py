@@ -3,7 +3,7 @@
 import pytest
 
 from backendify._core import Outcome
-from backendify.guard import PAUSE_S_DEFAULT, PAUSE_S_MAX, Guard
+from backendify.guard import PAUSE_S_MAX, Guard
 
 
 def test_at_most_so_many_at_once() -> None:
@@ -16,11 +16,11 @@ def test_at_most_so_many_at_once() -> None:
 @pytest.mark.parametrize(
     ("retry_after_s", "pause_s"),
     [
-        (None, PAUSE_S_DEFAULT),
+        (None, 0.0),
         (0.0, 0.0),
         (-5.0, 0.0),
         (3.0, 3.0),
-        (30.0, PAUSE_S_MAX),
+        (30.0, 30.0),
         (86_400.0, PAUSE_S_MAX),
     ],
 )

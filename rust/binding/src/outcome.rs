@@ -15,27 +15,29 @@ pub(crate) struct Outcome {
     /// Is it in the region now?
     #[pyo3(get)]
     pub(crate) stored: bool,
+    /// How long ago it was learnt, in deciseconds; 0 unless another worker learnt it.
+    pub(crate) age_ds: u32,
 }
 
 impl Outcome {
     pub(crate) fn of_reply(status: u16, content_type: &[u8], body: &[u8]) -> Self {
         let what = outcome::Outcome::of_reply(status, content_type, body);
-        Self { what, fwd_status: Some(status), stored: false }
+        Self { what, fwd_status: Some(status), stored: false, age_ds: 0 }
     }
 
     /// What another worker kept.
-    pub(crate) fn recalled(record: &Record<'_>) -> Self {
+    pub(crate) fn recalled(record: &Record<'_>, age_ds: u32) -> Self {
         let (what, status) = match *record {
             Record::Company { name, active_until } => {
                 (outcome::Outcome::Company(Company { name: name.to_owned(), active_until }), 200)
             }
             Record::NotFound => (outcome::Outcome::NotFound, 404),
         };
-        Self { what, fwd_status: Some(status), stored: true }
+        Self { what, fwd_status: Some(status), stored: true, age_ds }
     }
 
     const fn without_reply(what: outcome::Outcome) -> Self {
-        Self { what, fwd_status: None, stored: false }
+        Self { what, fwd_status: None, stored: false, age_ds: 0 }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::error::RegionError;
 use crate::outcome::Outcome;
 use crate::question::Question;
 
+/// Younger records are what another worker kept while this one waited for the lease.
+const JUST_NOW_DS: u32 = 10;
+
 /// Where records lie: bounded in bytes.
 #[pyclass(frozen, module = "backendify._core")]
 pub(crate) struct Region {
@@ -34,24 +37,35 @@ impl Region {
     pub(crate) fn find(&self, key: Key<'_>, id: &str) -> Option<Hit> {
         let mut page = region::Page::default();
         let found = self.shared.get(key, clock::boot(), &mut page)?;
-        let freshness = self.lifetimes.judge(&found.record, found.age_ds);
+        let age_ds = age_ds(&found);
+        let freshness = self.lifetimes.judge(&found.record, age_ds);
         let Freshness::Fresh { .. } = freshness else { return None };
-        let is_due = self.lifetimes.is_refresh_due(&found.record, found.age_ds, spread(key.id));
+        let is_due = self.lifetimes.is_refresh_due(&found.record, age_ds, spread(key.id));
         let answer = Answer::found(id, &found.record, freshness, None, clock::wall())?;
         Some(Hit { answer, is_refresh_due: is_due && found.visited_before })
     }
 
     /// Answers from a record past its time, for when its registry fails with `fwd_status` or stays silent.
     pub(crate) fn find_stale(&self, question: &Question, fwd_status: Option<u16>) -> Option<Answer> {
+        if self.lifetimes.stale_ds == 0 {
+            return None;
+        }
         let mut page = region::Page::default();
         let found = self.shared.peek(question.key(), clock::boot(), &mut page)?;
-        let freshness = self.lifetimes.judge(&found.record, found.age_ds);
+        let freshness = self.lifetimes.judge(&found.record, age_ds(&found));
         Answer::found(&question.id, &found.record, freshness, fwd_status, clock::wall())
     }
 
     fn put(&self, question: &Question, record: &Record<'_>) -> bool {
-        self.shared.put(question.key(), record, clock::boot()) == region::Kept::Stored
+        // A lifetime of 0 keeps nothing, not even for when the registry fails.
+        self.lifetimes.of(record) > 0
+            && self.shared.put(question.key(), record, clock::boot()) == region::Kept::Stored
     }
+}
+
+/// Ages are differences of cut clocks, up to a tenth of a second too small: never longer than promised is told.
+const fn age_ds(found: &region::Found<'_>) -> u32 {
+    found.age_ds.saturating_add(1)
 }
 
 /// Differs between ids, so that what was kept in one burst is not refreshed in one.
@@ -74,7 +88,8 @@ fn registry((country, url): &(String, String)) -> PyResult<region::Registry> {
 }
 
 fn deciseconds(milliseconds: u64) -> PyResult<u32> {
-    u32::try_from(milliseconds.div_ceil(100)).map_err(|_| {
+    // Cut, so that nothing is told for longer than was asked.
+    u32::try_from(milliseconds / 100).map_err(|_| {
         PyValueError::new_err(format!("{milliseconds} ms is too long: at most 13 years are expected"))
     })
 }
@@ -140,12 +155,12 @@ impl Region {
         self.shared.release_lease(question.key())
     }
 
-    /// What another worker has kept of this question, when it is fresh.
+    /// What another worker has just kept of this question, a second ago at most.
     fn recall(&self, question: &Question) -> Option<Outcome> {
         let mut page = region::Page::default();
         let found = self.shared.peek(question.key(), clock::boot(), &mut page)?;
-        let Freshness::Fresh { .. } = self.lifetimes.judge(&found.record, found.age_ds) else { return None };
-        Some(Outcome::recalled(&found.record))
+        let age_ds = age_ds(&found);
+        (age_ds <= JUST_NOW_DS).then(|| Outcome::recalled(&found.record, age_ds))
     }
 
     /// Reads a registry's whole reply and keeps it when it is a fact: a company, or that there is none.

@@ -11,46 +11,70 @@ mod counters;
 mod entry;
 mod error;
 mod evict;
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod explored;
+#[cfg(not(feature = "shuttle"))]
 mod file;
 mod held;
 mod identity;
 mod layout;
+#[cfg(not(feature = "shuttle"))]
 mod lease;
+#[cfg(not(feature = "shuttle"))]
 mod lock;
+mod lookup;
+#[cfg(not(feature = "shuttle"))]
 mod map;
-mod place;
+#[cfg(not(feature = "shuttle"))]
+mod owners;
+mod page;
+#[cfg(feature = "shuttle")]
+mod plain;
 mod registries;
 mod store;
 mod sync;
 #[cfg(test)]
+#[cfg(not(feature = "shuttle"))]
 mod tests;
 mod vouch;
 
 pub use age::BootTime;
-pub use bucket::Page;
+
 pub use counters::Stats;
 pub use error::{Difference, RegionError};
+#[cfg(not(feature = "shuttle"))]
 pub use file::{OpenOptions, Opened};
 pub use identity::{FORMAT_VERSION, Rebuild};
 pub use layout::{ENTRY_BYTES_MAX, PAGE_BYTES};
+#[cfg(not(feature = "shuttle"))]
 pub use lease::{Lease, WORKERS_MAX};
+pub use page::Page;
 pub use registries::Registry;
 
 use crate::freshness::Lifetimes;
-use crate::key::{Key, Places};
+use crate::key::Key;
 use crate::record::Record;
 use age::Ages;
-use bucket::{Bucket, Span, Wanted};
+use bucket::Bucket;
 use checksum::Checksum;
 use counters::{COUNTER_WORDS, Counter};
 use entry::Draft;
+#[cfg(not(feature = "shuttle"))]
 use file::{Opening, open_region};
+#[cfg(not(feature = "shuttle"))]
 use identity::Identity;
 use layout::{
     BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, Words, low_half,
 };
+#[cfg(not(feature = "shuttle"))]
 use map::Mapping;
+#[cfg(not(feature = "shuttle"))]
+use owners::is_alive;
+#[cfg(feature = "shuttle")]
+use plain::{Mapping, is_alive};
 use registries::Member;
+#[cfg(not(feature = "shuttle"))]
 use std::path::Path;
 use sync::Ordering;
 use vouch::Vouched;
@@ -114,7 +138,7 @@ impl Region {
     /// [`RegionError::TooSmall`] under the header and two buckets, [`RegionError::TooLarge`] for more than can be had.
     pub fn on_heap(bytes: usize, lifetimes: Lifetimes, seed: [u64; 2]) -> Result<Self, RegionError> {
         let (buckets, words) = size(bytes)?;
-        let words = Mapping::anonymous(words).map_err(|_| RegionError::TooLarge { given: bytes })?;
+        let words = Mapping::anonymous(words).ok().ok_or(RegionError::TooLarge { given: bytes })?;
         let members = (0..=u8::MAX).map(|number| Member { number, salt: number.into() }).collect();
         Ok(Self::over(words, buckets, seed, lifetimes, Owner::new(1, 1), members, true))
     }
@@ -125,6 +149,7 @@ impl Region {
     ///
     /// # Errors
     /// Whatever keeps the file from being ours, whole and reserved: see [`RegionError`].
+    #[cfg(not(feature = "shuttle"))]
     pub fn open(path: &Path, options: &OpenOptions<'_>) -> Result<(Self, Opened), RegionError> {
         let (buckets, words) = size(options.bytes)?;
         let Opening { mapping, identity, members, owner, opened } =
@@ -179,6 +204,10 @@ impl Region {
     /// The same, counted as nothing: for those who look again behind a question that was counted.
     pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let hit = self.wanted(key).and_then(|(places, wanted)| {
+            // The second bucket comes from memory while the first is searched.
+            if let Some(second) = self.bucket(places.second) {
+                second.approach();
+            }
             self.look(places.first, &wanted, now, page)
                 .or_else(|| self.look(places.second, &wanted, now, page))
         });
@@ -240,48 +269,9 @@ impl Region {
         Some(Bucket::new(<&Words>::try_from(self.words.get(start..start + PAGE_WORDS)?).ok()?))
     }
 
-    /// Where a key's record lies, and by what it is known; None for a registry that was not named when the region was opened.
-    #[inline]
-    fn wanted<'k>(&self, key: Key<'k>) -> Option<(Places, Wanted<'k>)> {
-        let Member { number, salt } = *self.members.get(usize::from(key.registry))?;
-        let places = Places::of(salt, key.id, self.seed, self.buckets);
-        Some((places, Wanted { fingerprint: places.fingerprint, number, id: key.id }))
-    }
-
     /// Were this number's records purged, or left behind by another configuration?
     fn is_retired(&self, number: u8) -> bool {
         self.live.get(usize::from(number / 64)).is_none_or(|bits| bits >> (number % 64) & 1 == 0)
-    }
-
-    /// Finds an entry in one bucket, if nobody holds it.
-    #[inline]
-    fn look(
-        &self,
-        index: u32,
-        wanted: &Wanted<'_>,
-        now: BootTime,
-        page: &mut Page,
-    ) -> Option<(Bucket<'_>, Span)> {
-        let bucket = self.bucket(index)?;
-        if !self.vouched.has(index) {
-            self.vouch(index, bucket)?;
-        }
-        let (_, span) = bucket
-            .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
-            .ok()?;
-        Some((bucket, span?))
-    }
-
-    /// Sums a bucket up the first time this process touches it; one that is damaged is emptied. None: not now.
-    #[cold]
-    fn vouch(&self, index: u32, bucket: Bucket<'_>) -> Option<()> {
-        let (state, is_whole) = bucket.read_whole(|bucket| bucket.is_whole(self.checksum)).ok()?;
-        if !is_whole {
-            self.empty(self.take(bucket, state)?);
-            self.count(Counter::Damaged, 1);
-        }
-        self.vouched.add(index);
-        Some(())
     }
 }
 

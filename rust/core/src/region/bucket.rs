@@ -9,10 +9,10 @@ use super::age::{Ages, BootTime};
 use super::checksum::Checksum;
 use super::entry::{Entry, Head};
 use super::layout::{
-    CHECKSUM, DATA, ENTRY_BYTES_MAX, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner,
-    PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word,
-    index, lengths_word, low_half,
+    CHECKSUM, ENTRY_SLOTS_MAX, GROUP_SLOTS, LATEST, LENGTH_CONTINUES, Owner, PAGE_WORDS, SHAPE, STATE, Shape,
+    State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word, index, lengths_word, low_half,
 };
+use super::page::{Page, Span};
 use super::sync::{AtomicU64, Ordering, fence, pause};
 
 /// How often a bucket that somebody holds is looked at again: about two microseconds, more than a writer needs.
@@ -35,35 +35,12 @@ const fn sum_of_bytes(word: u64) -> usize {
     index(((word & EVEN) + (word >> 8 & EVEN)).wrapping_mul(0x0001_0001_0001_0001) >> 48)
 }
 
-/// Room for one entry, as it is copied out of the region. Reuse it: it is never cleared.
-#[derive(Clone, Debug)]
-pub struct Page {
-    bytes: [u8; ENTRY_BYTES_MAX + 13],
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self { bytes: [0; ENTRY_BYTES_MAX + 13] }
-    }
-}
-
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) fingerprint: u8,
     pub(super) number: u8,
     pub(super) id: &'a [u8],
-}
-
-/// An entry's place in its bucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Span {
-    pub(super) slot: usize,
-    /// Slots that it takes.
-    pub(super) slots: usize,
-    /// Its first byte, counted from the first byte of the entries.
-    pub(super) start: usize,
-    pub(super) bytes: usize,
 }
 
 /// One entry of a bucket, without its contents.
@@ -106,6 +83,12 @@ impl<'a> Bucket<'a> {
 
     pub(super) fn latest_ds(self) -> u32 {
         low_half(self.load(LATEST))
+    }
+
+    /// Touches both ends of the page, so that they are near when they are needed.
+    #[inline]
+    pub(super) fn approach(self) {
+        std::hint::black_box((self.load(STATE), self.load(fingerprints_word(0))));
     }
 
     /// What `read` sees while nobody writes, with the state in which it was seen; else the state of the one who holds
@@ -195,7 +178,7 @@ impl<'a> Bucket<'a> {
             return None;
         }
         let (first, last) = (span.start / 8, end.div_ceil(8));
-        for (chunk, word) in page.bytes.chunks_exact_mut(8).zip(first..last) {
+        for (chunk, word) in page.words().zip(first..last) {
             chunk.copy_from_slice(&self.load(data_word(word)).to_le_bytes());
         }
         page.entry(span)
@@ -211,12 +194,30 @@ impl<'a> Bucket<'a> {
         self.word(VISITED + slot / 64 % VISITED_WORDS).fetch_or(1 << (slot % 64), Ordering::Relaxed);
     }
 
-    /// Does the sum over the page fit what its last writer noted?
+    /// What an entry adds to the bucket's sum: its fingerprints, its lengths, its bytes.
+    pub(super) fn sum_of(self, span: Span, checksum: Checksum) -> u64 {
+        let mut sum = checksum.start();
+        for slot in span.slot..span.slot + span.slots {
+            let fingerprint = byte_of(self.load(fingerprints_word(slot / GROUP_SLOTS)), slot % GROUP_SLOTS);
+            sum = checksum.add(sum, u64::from(fingerprint) << 8 | u64::from(self.length(slot)));
+        }
+        for offset in (0..span.bytes).step_by(8) {
+            let unused = 8_usize.saturating_sub(span.bytes - offset) * 8;
+            sum = checksum.add(sum, self.word_at(span.start + offset) << unused);
+        }
+        sum
+    }
+
+    /// Do the entries lie end to end as the head says, and fit the sum that its last writer noted?
     pub(super) fn is_whole(self, checksum: Checksum) -> bool {
-        let sum = (SHAPE..VISITED)
-            .chain(DATA..PAGE_WORDS)
-            .fold(0_u64, |sum, index| sum.wrapping_add(checksum.of(index, self.load(index))));
-        sum == self.load(CHECKSUM)
+        let shape = self.shape();
+        let mut sum = checksum.of_head(self.load(SHAPE), self.load(LATEST));
+        let (mut slot, mut start) = (0, 0);
+        while let Some(Resident { span, .. }) = self.resident(slot, start) {
+            sum = sum.wrapping_add(self.sum_of(span, checksum));
+            (slot, start) = (slot + span.slots, start + span.bytes);
+        }
+        (slot, start) == (shape.slots, shape.used_bytes) && sum == self.load(CHECKSUM)
     }
 
     /// Slots that were read since they were stored.
@@ -266,15 +267,3 @@ impl<'a> Bucket<'a> {
 pub(super) const fn byte_of(word: u64, lane: usize) -> u8 {
     (word >> (lane * 8)).to_le_bytes()[0]
 }
-
-impl Page {
-    /// The entry that was copied here last, from this span.
-    #[inline]
-    pub(super) fn entry(&self, span: Span) -> Option<Entry<'_>> {
-        let shift = span.start % 8;
-        Entry::of(self.bytes.get(shift..shift + span.bytes)?)
-    }
-}
-
-const _: () = assert!((ENTRY_BYTES_MAX + 13) % 8 == 0 && ENTRY_BYTES_MAX + 7 <= ENTRY_BYTES_MAX + 13);
-const _: () = assert!(DATA * 8 == 64);

@@ -1,26 +1,40 @@
-//! A sum over a bucket's words that a writer keeps up to date word by word.
+//! A sum over a bucket's entries that a writer keeps up to date entry by entry.
 //!
-//! It finds damage, not malice: each word is folded with a factor of its own place, drawn from the file's seed, and the
-//! results are added, so that one word changes the sum without reading the others. An empty page sums to zero.
+//! It finds damage, not malice: every entry is folded, keyed by the file's seed, with its fingerprint and lengths, and the results
+//! are added. What moves within the page keeps its share of the sum, so that taking an entry out costs one entry's folding and not a
+//! page's. An empty page sums to zero.
 
-/// What the words of one file are folded with.
+use super::layout::fold;
+
+/// What the entries of one file are folded with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checksum {
     seed: u64,
 }
 
+/// The golden ratio of 2^64, odd.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Checksum {
     /// For a file with this seed: a bucket of another file does not fit.
     pub(super) const fn new(seed: [u64; 2]) -> Self {
         let [first, second] = seed;
-        Self { seed: first.rotate_left(32) ^ second }
+        Self { seed: first.rotate_left(32) ^ second | 1 }
     }
 
-    /// What `word` adds to the sum at its place.
-    pub(super) const fn of(self, place: usize, word: u64) -> u64 {
-        // Weyl sequence of the golden ratio: factors of neighbouring places share no pattern; odd, so never zero.
-        let factor = self.seed.wrapping_add((place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
-        let product = word as u128 * factor as u128;
-        super::layout::fold(product)
+    /// What an entry's folding begins with.
+    pub(super) const fn start(self) -> u64 {
+        self.seed
+    }
+
+    /// Folds another word in.
+    pub(super) const fn add(self, sum: u64, word: u64) -> u64 {
+        fold((sum ^ word) as u128 * (self.seed ^ FACTOR) as u128).wrapping_add(word.rotate_left(23))
+    }
+
+    /// What the words of the head add to the sum; nothing when both are zero.
+    pub(super) const fn of_head(self, shape: u64, latest: u64) -> u64 {
+        fold(shape as u128 * self.seed as u128)
+            .wrapping_add(fold(latest as u128 * (self.seed ^ FACTOR) as u128))
     }
 }

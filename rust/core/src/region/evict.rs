@@ -4,9 +4,10 @@
 //! in the order in which they came: it passes what was read, forgetting that it was, and takes the first that was not.
 
 use super::age::{Ages, BootTime};
-use super::bucket::{Bucket, Span};
+use super::bucket::Bucket;
 use super::held::Held;
 use super::layout::{SLOTS_MAX, Shape};
+use super::page::Span;
 
 /// What had to leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

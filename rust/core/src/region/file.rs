@@ -3,15 +3,14 @@
 //! Whoever has the first byte's lock alone is alone with the file and may do anything to it; whoever maps it shares that lock until he
 //! is gone. So a file is never made, cut or settled while anybody maps it.
 
+use super::age::Ages;
 use super::error::{Difference, RegionError};
 use super::identity::{Identity, Rebuild};
-use super::layout::{OWNERS_MAX, Owner, USE_LOCK};
+use super::layout::{Owner, USE_LOCK};
 use super::lock::{Mode, try_lock};
 use super::map::Mapping;
-use super::place::{generation, owner_byte};
+use super::owners;
 use super::registries::{Member, Registry, Table};
-use super::sync::Ordering;
-use super::{age::Ages, layout};
 use crate::freshness::Lifetimes;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, posix_fallocate};
@@ -277,17 +276,10 @@ impl Wish<'_> {
         members: Vec<Member>,
         opened: Opened,
     ) -> Result<Opening, RegionError> {
-        let file = mapping.file().ok_or_else(|| self.system(Errno::EBADF))?;
-        for slot in 1..OWNERS_MAX {
-            if try_lock(file, owner_byte(slot), Mode::Exclusive).map_err(|error| self.system(error))? {
-                let generation =
-                    generation(&mapping, slot).map_or(0, |word| word.fetch_add(1, Ordering::AcqRel));
-                let slot = u8::try_from(slot).map_err(|_| self.system(Errno::ERANGE))?;
-                let owner = Owner::new(slot, layout::low_half(generation.wrapping_add(1)));
-                return Ok(Opening { mapping, identity, members, owner, opened });
-            }
-        }
-        Err(RegionError::TooManyWorkers { path: self.path.into() })
+        let owner = owners::join(&mapping)
+            .map_err(|error| self.system(error))?
+            .ok_or_else(|| RegionError::TooManyWorkers { path: self.path.into() })?;
+        Ok(Opening { mapping, identity, members, owner, opened })
     }
 }
 

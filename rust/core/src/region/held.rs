@@ -1,13 +1,14 @@
 //! A bucket in the hands of its one writer: entries are appended at the end and taken out from anywhere.
 
 use super::age::{Ages, BootTime};
-use super::bucket::{Bucket, Resident, Span};
+use super::bucket::{Bucket, Resident};
 use super::checksum::Checksum;
 use super::entry::Draft;
 use super::layout::{
     CHECKSUM, FINGERPRINT_CONTINUES, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED,
     VISITED_WORDS, data_word, fingerprints_word, lengths_word,
 };
+use super::page::Span;
 use super::sync::Ordering;
 
 /// A bucket that this thread holds. Dropping it lets go; a panic on the way empties the bucket first.
@@ -24,7 +25,9 @@ pub(super) struct Held<'a> {
 impl<'a> Held<'a> {
     /// The bucket was just taken from `state`.
     pub(super) fn new(bucket: Bucket<'a>, state: State, checksum: Checksum) -> Self {
-        Self { bucket, checksum, sum: bucket.load(CHECKSUM), state, is_changed: false, removed: 0 }
+        let head = checksum.of_head(bucket.load(SHAPE), bucket.load(LATEST));
+        let sum = bucket.load(CHECKSUM).wrapping_sub(head);
+        Self { bucket, checksum, sum, state, is_changed: false, removed: 0 }
     }
 
     /// Entries that were taken out so far.
@@ -37,16 +40,11 @@ impl<'a> Held<'a> {
         self.bucket
     }
 
-    /// Changes a word, and the sum with it.
+    /// Changes a word.
     #[inline]
     fn set(&mut self, index: usize, word: u64) {
-        let old = self.bucket.load(index);
-        if old != word {
-            self.is_changed = true;
-            let (before, after) = (self.checksum.of(index, old), self.checksum.of(index, word));
-            self.sum = self.sum.wrapping_sub(before).wrapping_add(after);
-            self.bucket.word(index).store(word, Ordering::Relaxed);
-        }
+        self.is_changed = true;
+        self.bucket.word(index).store(word, Ordering::Relaxed);
     }
 
     /// Forgets everything, whatever was there.
@@ -82,6 +80,10 @@ impl<'a> Held<'a> {
         shape.used_bytes += draft.bytes().len();
         shape.soonest_ds = if is_first { expires_ds } else { shape.soonest_ds.min(expires_ds) };
         let latest_ds = if is_first { now.0 } else { self.bucket.latest_ds().max(now.0) };
+        let slot = shape.slots - slots;
+        let span =
+            Span { slot, slots, start: shape.used_bytes - draft.bytes().len(), bytes: draft.bytes().len() };
+        self.sum = self.sum.wrapping_add(self.bucket.sum_of(span, self.checksum));
         self.set(SHAPE, shape.word());
         self.set(LATEST, u64::from(latest_ds));
     }
@@ -89,6 +91,7 @@ impl<'a> Held<'a> {
     /// Takes an entry out; those after it move up.
     pub(super) fn remove(&mut self, span: Span) {
         self.removed += 1;
+        self.sum = self.sum.wrapping_sub(self.bucket.sum_of(span, self.checksum));
         let mut shape = self.bucket.shape();
         self.close_gap(fingerprints_word, span.slot, span.slots, shape.slots);
         self.close_gap(lengths_word, span.slot, span.slots, shape.slots);
@@ -160,7 +163,7 @@ impl<'a> Held<'a> {
     /// Takes `by` bytes at `at` out of an array of `length` bytes whose words `word_at` finds.
     #[inline]
     fn close_gap(&mut self, word_at: impl Fn(usize) -> usize, at: usize, by: usize, length: usize) {
-        let (bucket, checksum, mut sum) = (self.bucket, self.checksum, self.sum);
+        let bucket = self.bucket;
         let shift = by % 8 * 8;
         let (start, end) = (at / 8, length.saturating_sub(by).div_ceil(8));
         let mut source = start + by / 8;
@@ -168,16 +171,16 @@ impl<'a> Held<'a> {
         let mut kept = !(u64::MAX << (at % 8 * 8));
         for index in start..end {
             source += 1;
-            let place = word_at(index);
-            let old = bucket.load(place);
             let high = bucket.load(word_at(source));
             // In two steps, because a shift by 64 is none.
-            let word = (low >> shift | high << 1 << (63 - shift)) & !kept | old & kept;
-            sum = sum.wrapping_add(checksum.of(place, word).wrapping_sub(checksum.of(place, old)));
-            bucket.word(place).store(word, Ordering::Relaxed);
+            let mut word = low >> shift | high << 1 << (63 - shift);
+            if kept != 0 {
+                word = word & !kept | bucket.load(word_at(index)) & kept;
+            }
+            bucket.word(word_at(index)).store(word, Ordering::Relaxed);
             (low, kept) = (high, 0);
         }
-        (self.sum, self.is_changed) = (sum, true);
+        self.is_changed = true;
     }
 
     /// Takes `by` bits (1 to 63) at `at` out of the visited bits. A reader's bit may be lost on the way: it is a hint.
@@ -202,7 +205,8 @@ impl Drop for Held<'_> {
             self.clear();
         }
         if self.is_changed {
-            self.bucket.word(CHECKSUM).store(self.sum, Ordering::Relaxed);
+            let head = self.checksum.of_head(self.bucket.load(SHAPE), self.bucket.load(LATEST));
+            self.bucket.word(CHECKSUM).store(self.sum.wrapping_add(head), Ordering::Relaxed);
             self.bucket.word(STATE).store(self.state.next().0, Ordering::Release);
         } else {
             // Nothing was written: readers may go on with what they have seen. A state that was taken over from

@@ -7,7 +7,7 @@ use siphasher::sip::SipHasher13;
 
 use super::age::BootTime;
 use super::sync::{AtomicU64, Ordering};
-use super::{Region, layout, place};
+use super::{Region, layout, owners};
 use crate::key::Key;
 
 /// Workers that may wait: one bit each.
@@ -147,8 +147,9 @@ impl Region {
             return Lease::Mine;
         };
         let ends = BootTime(now.0.saturating_add(life_ds));
-        Leases::new(self.leases())
-            .take(hash, worker, now, ends, |other| place::is_place_held(&self.words, other.saturating_add(1)))
+        Leases::new(self.leases()).take(hash, worker, now, ends, |other| {
+            owners::is_place_held(&self.words, other.saturating_add(1))
+        })
     }
 
     /// Lets a question's lease go: the places of the workers who wait for it, one bit each, bit 0 for place 1.

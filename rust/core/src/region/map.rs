@@ -44,8 +44,9 @@ impl Mapping {
     pub(super) fn of_file(file: File, words: usize) -> nix::Result<Self> {
         let bytes = bytes(words)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let hint = huge_page_address(bytes);
         // SAFETY: R1, as above. R2: the caller holds the file's lock, so nobody who keeps to it makes the file shorter.
-        let base = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, &file, 0) }?;
+        let base = unsafe { mmap(hint, bytes, protection, MapFlags::MAP_SHARED, &file, 0) }?;
         let mapping = Self { base: base.cast(), words, file: Some(file) };
         mapping.advise(MmapAdvise::MADV_RANDOM); // a look-up touches two pages, and never their neighbours
         mapping.advise(MmapAdvise::MADV_HUGEPAGE); // where the file system has them; each is one translation for 512 buckets
@@ -62,6 +63,18 @@ impl Mapping {
         // SAFETY: R1: the range is this mapping's own. Neither advice that is given here changes what memory holds.
         let _ = unsafe { madvise(self.base.cast(), self.words * 8, advice) };
     }
+}
+
+/// Where `bytes` would lie on a border of huge pages, found by asking for a little more and giving it back.
+fn huge_page_address(bytes: NonZeroUsize) -> Option<NonZeroUsize> {
+    const HUGE: usize = 2 << 20;
+    let room = bytes.checked_add(HUGE)?;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+    // SAFETY: R1: a new mapping at an address of the kernel's choice, which nobody uses before it is gone again.
+    let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }.ok()?;
+    // SAFETY: R1: the mapping that was just made, whole.
+    let _ = unsafe { munmap(base, room.get()) };
+    NonZeroUsize::new(base.addr().get().checked_next_multiple_of(HUGE)?)
 }
 
 fn bytes(words: usize) -> nix::Result<NonZeroUsize> {

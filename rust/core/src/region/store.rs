@@ -7,12 +7,13 @@
 
 use super::Region;
 use super::age::BootTime;
-use super::bucket::{Bucket, Page, Span, Wanted};
+use super::bucket::{Bucket, Wanted};
 use super::counters::Counter;
 use super::entry::Draft;
 use super::evict::{self, Load};
 use super::held::Held;
 use super::layout::{Owner, State};
+use super::page::{Page, Span};
 use crate::key::Places;
 
 /// A bucket as it was when nobody held it.
@@ -39,7 +40,7 @@ impl Region {
 
     /// Can its holder still let go? False only when its process is gone.
     fn is_alive(&self, owner: Owner) -> bool {
-        owner == self.me || super::place::is_alive(&self.words, owner)
+        owner == self.me || super::is_alive(&self.words, owner)
     }
 
     /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.

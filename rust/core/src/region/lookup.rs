@@ -1,0 +1,50 @@
+//! How a record is found: in one of two buckets, each of them checked at its first touch.
+
+use super::Region;
+use super::age::BootTime;
+use super::bucket::{Bucket, Wanted};
+use super::counters::Counter;
+use super::page::{Page, Span};
+use super::registries::Member;
+use crate::key::{Key, Places};
+
+impl Region {
+    /// Where a key's record lies, and by what it is known; None for a registry that was not named when the region was opened.
+    #[inline]
+    pub(super) fn wanted<'k>(&self, key: Key<'k>) -> Option<(Places, Wanted<'k>)> {
+        let Member { number, salt } = *self.members.get(usize::from(key.registry))?;
+        let places = Places::of(salt, key.id, self.seed, self.buckets);
+        Some((places, Wanted { fingerprint: places.fingerprint, number, id: key.id }))
+    }
+
+    /// Finds an entry in one bucket, if nobody holds it.
+    #[inline]
+    pub(super) fn look(
+        &self,
+        index: u32,
+        wanted: &Wanted<'_>,
+        now: BootTime,
+        page: &mut Page,
+    ) -> Option<(Bucket<'_>, Span)> {
+        let bucket = self.bucket(index)?;
+        if !self.vouched.has(index) {
+            self.vouch(index, bucket)?;
+        }
+        let (_, span) = bucket
+            .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
+            .ok()?;
+        Some((bucket, span?))
+    }
+
+    /// Sums a bucket up the first time this process touches it; one that is damaged is emptied. None: not now.
+    #[cold]
+    pub(super) fn vouch(&self, index: u32, bucket: Bucket<'_>) -> Option<()> {
+        let (state, is_whole) = bucket.read_whole(|bucket| bucket.is_whole(self.checksum)).ok()?;
+        if !is_whole {
+            self.empty(self.take(bucket, state)?);
+            self.count(Counter::Damaged, 1);
+        }
+        self.vouched.add(index);
+        Some(())
+    }
+}
