@@ -17,7 +17,7 @@ from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rs
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking, Registry
 from backendify.settings import Settings
-from backendify.sweeper import sweep
+from backendify.sweeper import ROUND_ON_DISK_S, ROUND_S, sweep
 from backendify.upstream import Upstream, make_transport
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -148,7 +148,8 @@ class Service:
     async def _live(self, receive: Receive, send: Send) -> None:
         """ASGI's lifespan: sweep while the server serves, close when it stops."""
         await receive()
-        sweeper = asyncio.create_task(sweep(self.region))
+        round_s = ROUND_S if self.plan.region_is_memory else ROUND_ON_DISK_S
+        sweeper = asyncio.create_task(sweep(self.region, round_s=round_s))
         if self._statsd:
             self._statsd.start()
         if self._leases:

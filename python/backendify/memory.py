@@ -34,7 +34,7 @@ FETCHES_MAX: Final = 512  # registries that are slow and unreliable are not help
 
 HEADROOM_PERCENT: Final = 10
 REGION_PERCENT_OF_LIMIT: Final = 40
-REGION_PERCENT_OF_LEFT: Final = 60  # binds in small containers, where the base weighs most
+REGION_PERCENT_OF_LEFT: Final = 62  # binds in small containers, where the base weighs most
 REGION_BYTES_MIN: Final = 1 * MIB
 REGION_BYTES_MAX: Final = 800 * MIB  # by itself; some twenty million companies. More is for the user to say
 

@@ -6,6 +6,7 @@ from backendify._core import Region
 
 BUCKETS_A_TURN = 64  # a turn of about 50 µs
 ROUND_S = 60.0  # every bucket is looked at about once in this time
+ROUND_ON_DISK_S = 3600.0  # there each look may be a read, and stores clear what they meet anyway
 
 
 async def sweep(region: Region, *, round_s: float = ROUND_S) -> None:

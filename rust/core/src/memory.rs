@@ -1,6 +1,7 @@
 //! Is a directory memory or a disk?
 
-use nix::sys::statfs::statfs;
+use nix::sys::statfs::{Statfs, fstatfs, statfs};
+use std::fs::File;
 use std::path::Path;
 
 /// What the pages of a file are, once they are written to.
@@ -32,9 +33,21 @@ const DISKS: [u32; 10] = [
 /// # Errors
 /// What the kernel says of the path.
 pub fn file_system(path: &Path) -> std::io::Result<FileSystem> {
-    let magic = statfs(path)?.filesystem_type().0.to_le_bytes();
+    Ok(kind_of(&statfs(path)?))
+}
+
+/// What an open file lies on.
+///
+/// # Errors
+/// What the kernel says of the file.
+pub fn file_system_of(file: &File) -> std::io::Result<FileSystem> {
+    Ok(kind_of(&fstatfs(file)?))
+}
+
+fn kind_of(status: &Statfs) -> FileSystem {
+    let magic = status.filesystem_type().0.to_le_bytes();
     let is_disk = DISKS.into_iter().any(|disk| magic.starts_with(&disk.to_le_bytes()));
-    Ok(if is_disk { FileSystem::Disk } else { FileSystem::Memory })
+    if is_disk { FileSystem::Disk } else { FileSystem::Memory }
 }
 
 #[cfg(test)]
