@@ -41,9 +41,9 @@ impl Queue {
     fn unlink(&mut self, slot: u32) {
         let (newer, older) = (self.newer[slot as usize], self.older[slot as usize]);
         if newer == NONE {
-            self.head = older
+            self.head = older;
         } else {
-            self.older[newer as usize] = older
+            self.older[newer as usize] = older;
         }
         if older == NONE { self.tail = newer } else { self.newer[older as usize] = newer }
     }
@@ -52,9 +52,9 @@ impl Queue {
         self.newer[slot as usize] = NONE;
         self.older[slot as usize] = self.head;
         if self.head == NONE {
-            self.tail = slot
+            self.tail = slot;
         } else {
-            self.newer[self.head as usize] = slot
+            self.newer[self.head as usize] = slot;
         }
         self.head = slot;
     }

@@ -13,7 +13,7 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        u32::try_from((self.next() >> 32) * u64::from(bound) >> 32).expect("under the bound")
+        u32::try_from(((self.next() >> 32) * u64::from(bound)) >> 32).expect("under the bound")
     }
 
     fn unit(&mut self) -> f64 {

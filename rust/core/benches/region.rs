@@ -1,7 +1,7 @@
 //! What a look-up and a store cost, with real companies.
 //!
-//! In a region of 4 MB, which the processor's caches hold (as they hold what customers ask for most), and in one of 40 MB with every
-//! company asked for equally often, where most of the time is spent waiting for memory.
+//! In regions of 256 KB and 4 MB, which the processor's caches hold (as they hold what customers ask for most), and in one of 40 MB, of
+//! the process and on tmpfs, with every company asked for equally often: there most of the time is spent waiting for memory.
 #![expect(missing_docs, reason = "criterion's macros write none")]
 #![expect(
     clippy::expect_used,
@@ -16,7 +16,7 @@ mod companies;
 use backendify_core::freshness::Lifetimes;
 use backendify_core::key::Key;
 use backendify_core::record::Record;
-use backendify_core::region::{BootTime, Kept, Page, Region};
+use backendify_core::region::{BootTime, Kept, OpenOptions, Page, Region, Registry};
 use companies::Company;
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -62,15 +62,33 @@ fn put(region: &Region, questions: &mut Questions) {
     assert_eq!(region.put(key, &Record::Company { name, active_until: None }, NOW), Kept::Stored);
 }
 
+/// In a file that nobody else can open, because it has lost its name.
+fn on_tmpfs(bytes: usize) -> Region {
+    let path = std::path::Path::new("/dev/shm/backendify-bench-region");
+    let registries = [0_u8, 1, 2, 3].map(|number| Registry::new([b'a', b'a' + number], "http://localhost"));
+    let options =
+        OpenOptions { bytes, lifetimes: LIFETIMES, registries: &registries, boot_id: [0; 16], seed: [1, 2] };
+    let (region, _) = Region::open(path, &options).expect("a file on tmpfs");
+    std::fs::remove_file(path).expect("a name to remove");
+    region
+}
+
 fn region(c: &mut Criterion) {
-    for (size, bytes, capacity) in [("4 MB", 4 << 20, 90_000), ("40 MB", 40 << 20, 1_000_000)] {
+    for (size, bytes, capacity, is_file) in [
+        ("256 KB", 256 << 10, 4_000, false),
+        ("4 MB", 4 << 20, 90_000, false),
+        ("40 MB", 40 << 20, 1_000_000, false),
+        ("40 MB on tmpfs", 40 << 20, 1_000_000, true),
+    ] {
         let companies = companies::varied(2 * capacity);
         let mut known = Questions::of(&companies[..capacity]);
         let mut unknown = Questions::of(&companies[capacity..]);
         let mut all = Questions::of(&companies);
         let mut page = Page::default();
 
-        let empty = || Region::on_heap(bytes, LIFETIMES, [1, 2]).expect("memory");
+        let empty = || {
+            if is_file { on_tmpfs(bytes) } else { Region::on_heap(bytes, LIFETIMES, [1, 2]).expect("memory") }
+        };
         let mut fresh = (empty(), 0);
         c.bench_function(&format!("{size}: store, room left"), |b| {
             b.iter(|| {
