@@ -6,7 +6,8 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format image clean
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench-core image clean
+.PHONY: help demo build millions test test-rust test-python test-all lint format image clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +19,9 @@ build: $(VENV)/.built ## Build the package, release profile, into .venv
 
 test: lint test-rust test-python ## Every linter and every test but the slow ones
 
-test-rust: ## The core's tests
+test-rust: ## The core's tests, and the orders of steps that shuttle explores
 	cargo test --locked --quiet
+	cargo test --locked --quiet --package backendify-core --features shuttle --lib explored
 
 test-python: build ## The package's tests
 	$(BIN)/pytest -m "not slow"
@@ -36,10 +38,20 @@ lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure 
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest backendify._core
 
+simulate: ## Overhead, evictions and hit ratio of the region, counted: two minutes
+	cargo run --locked --release --quiet --package backendify-core --example simulate
+
+bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine
+	cargo bench --locked --package backendify-core --bench region
+
 format: $(STAMP) ## Format both languages
 	cargo fmt --all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+millions: build ## A million companies in memory, eighteen million with the disk, in containers of 128 MB
+	docker build --quiet --tag backendify .
+	$(BIN)/python bench/millions.py
 
 clean: ## Forget what was built
 	rm -rf $(VENV) target

@@ -7,13 +7,16 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlencode
 
 import httpx
 
 Kind = Literal["granian", "uvicorn"]
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _PORT = re.compile(rb"(?:listens on|running on) http://[^ ]+:(\d+)")
 
 
@@ -60,6 +63,30 @@ class Service:
         return await asyncio.wait_for(self.process.wait(), timeout_s)
 
 
+class Customer:
+    """One kept-alive connection that asks for companies, ten times as fast as a whole client library."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+    async def ask(self, company_id: str, country: str = "im") -> tuple[int, bytes]:
+        """Ask for a company: (status, body)."""
+        query = urlencode({"id": company_id, "country_iso": country})
+        self._writer.write(f"GET /company?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        assert length
+        return int(head[9:12]), await self._reader.readexactly(int(length[1]))
+
+
 async def _read_to_end(reader: asyncio.StreamReader, timeout_s: float) -> bytes:
     data = b""
     with contextlib.suppress(ConnectionResetError, TimeoutError):
@@ -73,6 +100,8 @@ async def running(
     registries: Mapping[str, str], *options: str, kind: Kind = "granian"
 ) -> AsyncIterator[Service]:
     """Start a service in front of `registries` (country to URL); it is killed at the end if it still runs."""
+    folder = tempfile.TemporaryDirectory(prefix="backendify-test-")
+    options = ("--cache-path", f"{folder.name}/cache", "--cache-size", "16M", *options)
     process = await asyncio.create_subprocess_exec(
         *_command(registries, options, kind),
         stdout=asyncio.subprocess.DEVNULL,
@@ -94,6 +123,16 @@ async def running(
         await process.wait()
         if "service" in locals():
             await service.reading
+        folder.cleanup()
+
+
+async def failing(registries: Mapping[str, str], *options: str) -> tuple[int, str]:
+    """Start a service that cannot serve: (exit status, standard error)."""
+    process = await asyncio.create_subprocess_exec(
+        *_command(registries, options, "granian"), stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, told.decode()
 
 
 def _command(registries: Mapping[str, str], options: tuple[str, ...], kind: Kind) -> list[str]:

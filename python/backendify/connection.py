@@ -172,7 +172,9 @@ class Exchange(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             del self._parser  # it holds this object's methods: no work for the garbage collector
-            connection.end_exchange(reusable=self._reusable and self._error is None)
+            # What was not read may have paused the connection; a kept one would hang its next reply.
+            was_read = not self._body
+            connection.end_exchange(reusable=self._reusable and self._error is None and was_read)
 
     def feed(self, data: memoryview) -> None:
         """Parse what was read."""

@@ -6,7 +6,10 @@ A customer waits for a flight until his own deadline; the flight goes on without
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from backendify._core import Outcome, Question
 
@@ -15,50 +18,64 @@ REFRESH_PAUSE_S = 2.0  # a question whose refresh failed is not refreshed again 
 REFRESHES_REMEMBERED_MAX = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """One fetch under way. The loop holds tasks weakly: without this one a fetch could vanish half-way."""
+
+    task: asyncio.Task[Outcome]
+    waiters: set[asyncio.Future[Outcome]]
+
+
 class Flights:
-    """The fetches under way: at most `flights_max`, one a question.
+    """The fetches under way: at most `flights_max`, one a question, and at most `waiters_max` customers who wait.
+
+    A customer who has left still counts until his deadline: servers do not tell, and his place costs memory.
 
     `fetch` asks and keeps; it runs as a task of its own, bounds its own time, and tells failures as outcomes.
     """
 
-    def __init__(self, fetch: Callable[[Question], Awaitable[Outcome]], *, flights_max: int) -> None:
+    def __init__(
+        self, fetch: Callable[[Question], Coroutine[Any, Any, Outcome]], *, flights_max: int, waiters_max: int
+    ) -> None:
         self._fetch = fetch
         self._flights_max = flights_max
-        self._waiters: dict[Question, set[asyncio.Future[Outcome]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters_max = waiters_max
+        self.customers_waiting = 0
+        self._under_way: dict[Question, _Flight] = {}
         self._next_refresh_s: dict[Question, float] = {}
+        self.joined = 0  # customers who found their question under way, since the start
 
     def __len__(self) -> int:
         """How many fetches are under way."""
-        return len(self._waiters)
-
-    @property
-    def customers_waiting(self) -> int:
-        """How many customers wait for them."""
-        return sum(map(len, self._waiters.values()))
+        return len(self._under_way)
 
     async def join(self, question: Question, *, deadline_s: float) -> tuple[Outcome, bool]:
         """Wait for a question's outcome, at most `deadline_s` seconds: (outcome, was a fetch under way already?)."""
-        waiters = self._waiters.get(question)
-        collapsed = waiters is not None
-        if waiters is None:
-            if len(self._waiters) >= self._flights_max:
+        if self.customers_waiting >= self._waiters_max:
+            return Outcome.OVERLOADED, False
+        flight = self._under_way.get(question)
+        collapsed = flight is not None
+        self.joined += collapsed
+        if flight is None:
+            if len(self._under_way) >= self._flights_max:
                 return Outcome.OVERLOADED, False
-            waiters = self._start(question)
+            flight = self._start(question)
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Outcome] = loop.create_future()
-        waiters.add(waiter)
+        flight.waiters.add(waiter)
+        self.customers_waiting += 1
         timer = loop.call_later(deadline_s, _settle, waiter, Outcome.TIMED_OUT)
         try:
             return await waiter, collapsed
         finally:
             timer.cancel()
-            waiters.discard(waiter)
+            self.customers_waiting -= 1
+            flight.waiters.discard(waiter)
 
     def refresh(self, question: Question) -> None:
         """Start a fetch that no customer waits for, unless one is under way or was just tried, or half of all are."""
         now_s = asyncio.get_running_loop().time()
-        if question in self._waiters or 2 * len(self._waiters) >= self._flights_max:
+        if question in self._under_way or 2 * len(self._under_way) >= self._flights_max:
             return
         if now_s < self._next_refresh_s.get(question, now_s):
             return
@@ -69,30 +86,32 @@ class Flights:
 
     async def aclose(self) -> None:
         """End every fetch; who still waits is told that the service is over its limits."""
-        for task in self._tasks:
+        tasks = [flight.task for flight in self._under_way.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, question: Question) -> set[asyncio.Future[Outcome]]:
-        waiters = self._waiters[question] = set()
-        # The loop holds tasks weakly: without this set a fetch could vanish half-way.
-        task = asyncio.create_task(self._fly(question, waiters))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return waiters
+    def _start(self, question: Question) -> _Flight:
+        flight = _Flight(asyncio.create_task(self._fetch(question)), set())
+        self._under_way[question] = flight
+        # Not a `finally` in the task: one that is cancelled before its first step would never come to it.
+        flight.task.add_done_callback(partial(self._land, question, flight.waiters))
+        return flight
 
-    async def _fly(self, question: Question, waiters: set[asyncio.Future[Outcome]]) -> None:
-        outcome = Outcome.OVERLOADED
-        try:
-            outcome = await self._fetch(question)
-        except Exception:
+    def _land(
+        self, question: Question, waiters: set[asyncio.Future[Outcome]], task: asyncio.Task[Outcome]
+    ) -> None:
+        del self._under_way[question]
+        if task.cancelled():
+            outcome = Outcome.OVERLOADED
+        elif error := task.exception():
             # A fault of ours must cost one question, not a hanging customer: it is told like a silent registry.
-            LOGGER.exception("a fetch failed in a way that it should have told as an outcome")
+            LOGGER.error("a fetch failed in a way that it should have told as an outcome", exc_info=error)
             outcome = Outcome.UNREACHABLE
-        finally:
-            del self._waiters[question]
-            for waiter in waiters:
-                _settle(waiter, outcome)
+        else:
+            outcome = task.result()
+        for waiter in waiters:
+            _settle(waiter, outcome)
 
 
 def _settle(waiter: asyncio.Future[Outcome], outcome: Outcome) -> None:

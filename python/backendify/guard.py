@@ -6,8 +6,9 @@ RFC 9110 §10.2.3). Pure decisions: the clock is passed in.
 
 from backendify._core import Outcome
 
-PAUSE_S_MAX = 30.0  # a registry that asks for more is asked again after this, so that a typo heals by itself
-PAUSE_S_DEFAULT = 1.0  # a 429 or 503 without Retry-After
+PAUSE_S_MAX = (
+    3600.0  # a registry that asks for more is asked again after an hour, so that a typo heals by itself
+)
 
 
 class Guard:
@@ -27,6 +28,9 @@ class Guard:
         return None
 
     def pause(self, retry_after_s: float | None, now_s: float) -> None:
-        """Leave the registry alone for as long as it asked; a shorter wish never ends a longer one."""
-        wish_s = PAUSE_S_DEFAULT if retry_after_s is None else min(max(retry_after_s, 0.0), PAUSE_S_MAX)
+        """Leave the registry alone for as long as it asked; a shorter wish never ends a longer one.
+
+        A 429 or 503 without `Retry-After` pauses nothing: one stray 503 must not cost a country a second.
+        """
+        wish_s = min(max(retry_after_s or 0.0, 0.0), PAUSE_S_MAX)
         self._paused_until_s = max(self._paused_until_s, now_s + wish_s)

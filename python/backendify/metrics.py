@@ -14,15 +14,15 @@ is silence.
 """
 
 import asyncio
-import contextlib
 import logging
 import re
 import socket
-import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
+
+from backendify.resolver import look_up
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ FETCH_MS_BOUNDS: Final = (
 """Upper bounds of the buckets in which fetches are counted, in milliseconds; one more is for the slower."""
 
 FETCH_BUCKETS: Final = len(FETCH_MS_BOUNDS) + 1
-
-Found: TypeAlias = "list[tuple[Any, ...]] | OSError | UnicodeError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,7 @@ class StatsD:
         self._server = server
         self._read = read
         self._interval_s = interval_s
-        self._sent = read()
+        self._sent: Counters | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._complained = False
@@ -110,8 +108,8 @@ class StatsD:
         """Keep a socket that is connected to where the name points now."""
         while True:
             try:
-                fresh = _connect(await _look_up(host, port))
-            except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot encode
+                fresh = _connect(await look_up(host, port, kind=socket.SOCK_DGRAM))
+            except (OSError, UnicodeError, RuntimeError) as error:  # no name for IDNA; no thread to be had
                 self._complain(f"cannot reach the StatsD server {self._server}: {error}")
             else:
                 if self._socket is not None:
@@ -126,7 +124,7 @@ class StatsD:
 
     def _send(self) -> None:
         before, self._sent = self._sent, self._read()
-        if self._socket is None:
+        if self._socket is None or before is None:
             return
         for datagram in pack(lines(before, self._sent)):
             try:
@@ -176,35 +174,6 @@ def pack(texts: Iterable[str], *, bytes_max: int = DATAGRAM_BYTES_MAX) -> Iterat
 def _growth(before: int, now: int) -> int:
     """How much a total grew; one that fell was started anew, from nothing."""
     return now - before if now >= before else now
-
-
-async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
-    """Ask the resolver on a thread of its own that nobody waits for.
-
-    The loop's executor would not do: its threads are joined when the loop ends, and a resolver may hang for
-    longer than a container engine waits before it kills.
-    """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Found] = loop.create_future()
-
-    def settle(found: Found) -> None:
-        if not answer.done():
-            answer.set_result(found)
-
-    def ask() -> None:
-        found: Found
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError) as error:
-            found = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, found)
-
-    threading.Thread(target=ask, name="statsd-resolver", daemon=True).start()
-    found = await answer
-    if isinstance(found, Exception):
-        raise found
-    return found
 
 
 def _connect(found: list[tuple[Any, ...]]) -> socket.socket:

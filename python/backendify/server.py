@@ -5,66 +5,113 @@ One worker needs no supervisor: the embedded server takes 35 MB where supervisor
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from backendify import _core
-from backendify.app import Service
+from backendify.address import Address
+from backendify.admin import Admin
+from backendify.app import Service, cache_path, plan_memory
+from backendify.memory import NotEnoughMemory, Plan
 from backendify.settings import Settings
+from backendify.supervisor import Supervisor
 
 LOGGER = logging.getLogger(__name__)
 # Target (8 KiB) and fields (16 KiB) with room for line ends; over it hyper answers 431 by itself.
 HEAD_BYTES_MAX = 28 * 1024
 # Balancers keep idle connections for about 60 s; the one who closes first must not be the server.
 IDLE_MS = 75_000
-CONNECTIONS_MAX = 1024
 # What is in flight is answered or given up within this many seconds after the drain; engines kill at 10.
 CLOSE_S = 1.0
+
+
+class CannotListenError(Exception):
+    """An address that was asked for cannot be had."""
+
+    def __init__(self, address: Address, error: OSError) -> None:
+        # A resolver's errors have numbers of their own.
+        is_named = isinstance(error, socket.gaierror) or not error.errno
+        reason = error.strerror or error if is_named else os.strerror(error.errno or 0)
+        super().__init__(f"cannot listen on {address}: {reason}")
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: the process's exit status."""
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        host, port = _free_address(settings.host, settings.port)
+        address = _free_address(settings.host, settings.port)
+        cache = cache_path(settings, address.port)
+        plan = plan_memory(settings, cache)
+    except CannotListenError as error:
+        return _refuse(str(error), 1)
+    except NotEnoughMemory as error:
+        return _refuse(str(error), 2)
     except OSError as error:
-        LOGGER.error("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror or error)  # noqa: TRY400
-        return 1
-    asyncio.run(_serve(settings, host, port))
-    return 0
+        return _refuse(
+            f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2
+        )
+
+    def work(index: int) -> int:
+        try:
+            asyncio.run(_serve(settings, plan, cache, address, index))
+        except CannotListenError as error:
+            return _refuse(str(error), 1)
+        except _core.RegionError as error:
+            return _refuse(str(error), 2)
+        return 0
+
+    return work(0) if settings.workers == 1 else Supervisor(settings.workers, work).run()
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
+def _refuse(message: str, status: int) -> int:
+    """Say in one line why there is no service."""
+    LOGGER.error("%s", message)
+    return status
+
+
+async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, index: int) -> None:
+    """Be one worker, the one with this index, from 0."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    service = Service(settings)
+    service = Service(settings, plan, cache)
     server = Server(
         service.app,
-        address=host,
-        port=port,
+        address=address.host,
+        port=address.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,
         backlog=1024,
-        backpressure=CONNECTIONS_MAX,
+        backpressure=max(1, plan.connections_max // settings.workers),
         http1_settings=HTTP1Settings(
             header_read_timeout=IDLE_MS, max_buffer_size=HEAD_BYTES_MAX, pipeline_flush=True
         ),
         log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())
-    await _until_listening(host, port, serving)
-    LOGGER.warning(
-        "%s listens on http://%s:%d, %d registries", _core.VERSION, host, port, len(settings.registries)
-    )
+    try:
+        await _until_listening(address, serving)
+    except RuntimeError as error:  # Granian's, when another took the port since it was found free
+        raise CannotListenError(address, OSError(errno.EADDRINUSE, "")) from error
+    # A successor of the first worker listens again: the address is free once its predecessor is gone.
+    admin = await _start_admin(settings, service) if index == 0 else None
+    if index == 0:
+        LOGGER.warning("%s", plan.line())
+        LOGGER.warning("%s", service.cache_line)
+        LOGGER.warning(
+            "%s listens on http://%s, %d registries", _core.VERSION, address, len(settings.registries)
+        )
     await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
     if stop.done() and stop.result() is signal.SIGTERM:
         service.app.start_lame_duck()
@@ -73,8 +120,25 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     server.stop()  # type: ignore[no-untyped-call]  # granian's own lack of types
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(serving, settings.drain_ms / 1000)
+    if admin:
+        await admin.aclose()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.aclose(), CLOSE_S)
+
+
+async def _start_admin(settings: Settings, service: Service) -> Admin | None:
+    """Listen for operators. A taken address is an error only when it was asked for by name."""
+    if settings.admin is None:
+        return None
+    admin = Admin(settings.admin.host, settings.admin.port, read=service.stats)
+    try:
+        await admin.start()
+    except OSError as error:
+        if settings.admin_by_name:
+            raise CannotListenError(settings.admin, error) from error
+        LOGGER.warning("no listener for operators: %s", CannotListenError(settings.admin, error))
+        return None
+    return admin
 
 
 def _ask_to_stop(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
@@ -82,23 +146,25 @@ def _ask_to_stop(stop: asyncio.Future[signal.Signals], number: signal.Signals) -
         stop.set_result(number)
 
 
-def _free_address(host: str, port: int) -> tuple[str, int]:
+def _free_address(host: str, port: int) -> Address:
     """Resolve the address, and refuse a taken one: Granian's own sockets set SO_REUSEPORT and would share it."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        bound_host, bound_port = probe.getsockname()[:2]
-    return bound_host, bound_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return Address(*probe.getsockname()[:2])
+    except OSError as error:
+        raise CannotListenError(Address(host, port), error) from error
 
 
-async def _until_listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+async def _until_listening(address: Address, serving: asyncio.Task[None]) -> None:
     """Granian does not tell when it accepts: wait until a connection succeeds, or until serving has failed."""
     while not serving.done():
         with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(host, port)
+            _, writer = await asyncio.open_connection(*address)
             writer.close()
             return
         await asyncio.sleep(0.005)

@@ -84,6 +84,9 @@ def _options(kind: Kind[T], text: str, *, key: str = "") -> tuple[T, ...]:
     return field(default=(), metadata={"kind": kind, "text": None, "help": text, "key": key})
 
 
+WORKERS_MAX: Final = 64  # the region's leases name so many
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The effective configuration: each option's value, already read and within its bounds."""
@@ -102,7 +105,7 @@ class Settings:
     connect_timeout_ms: int = _option(
         Duration("1ms", "60s"), "300ms", "Connecting to a registry may take so long."
     )
-    ttl_ms: int = _option(Duration("1ms", "30d"), "24h", "An answer is served from the cache for so long.")
+    ttl_ms: int = _option(Duration("100ms", "30d"), "24h", "An answer is served from the cache for so long.")
     negative_ttl_ms: int = _option(Duration("0", "30d"), "1h", "The same for a registry's 404; 0 keeps none.")
     stale_if_error_ms: int = _option(
         Duration("0", "30d"), "0s", "Serve an answer for so much longer while its registry fails."
@@ -121,6 +124,14 @@ class Settings:
         "auto",
         "The cache's size; auto: by the memory limit.",
         key="cache_size",
+    )
+    cache_path: Path | None = _option(
+        Maybe(File(), none="auto"),
+        "auto",
+        "The cache's file, shared by all workers and kept over restarts; auto: /tmp/backendify-PORT.cache.",
+    )
+    workers: int = _option(
+        Count(1, WORKERS_MAX), "1", "Worker processes that share the port and the cache; one a CPU is right."
     )
     memory_bytes: int | None = _option(
         Maybe(Size("64M", "1T"), none="auto"),

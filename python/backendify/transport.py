@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 
 from backendify.connection import READ_BYTES, Connection, Origin, Unheard
+from backendify.resolver import Resolver
 
 IDLE_CONNECTIONS_MAX: Final = 64  # kept per registry
 IDLE_S: Final = (
@@ -42,6 +43,7 @@ class GetTransport(httpx.AsyncBaseTransport):
         self._idle_max = idle_max
         self._idle_s = idle_s
         self._connecting = 0
+        self._resolver = Resolver()
         self._open: set[Connection] = set()
         self._idle: dict[Origin, list[Connection]] = {}  # the longest idle first
         self._expiry: asyncio.TimerHandle | None = None
@@ -69,6 +71,7 @@ class GetTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection, those in use too."""
         self._closed = True
+        self._resolver.close()
         if self._expiry is not None:
             self._expiry.cancel()
         for connection in tuple(self._open):
@@ -78,21 +81,13 @@ class GetTransport(httpx.AsyncBaseTransport):
     async def _connect(self, origin: Origin, timeout_s: float | None) -> Connection:
         if len(self._open) + self._connecting >= self._connections_max and not self._close_an_idle_one():
             raise httpx.PoolTimeout(f"all {self._connections_max} connections are in use")
-        scheme, host, port = origin
-        loop = asyncio.get_running_loop()
-        secure = scheme == "https"
         self._connecting += 1
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(origin, self._read_buffer, on_idle=self._keep, on_gone=self._forget),
-                    host,
-                    port or (443 if secure else 80),
-                    ssl=self._ssl_context if secure else None,
-                )
+                connection = await self._reach(origin)
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
-        except OSError as error:  # ssl.SSLError and socket.gaierror are some
+        except (OSError, UnicodeError) as error:  # ssl.SSLError and socket.gaierror are some of them
             raise httpx.ConnectError(str(error)) from error
         finally:
             self._connecting -= 1
@@ -100,6 +95,27 @@ class GetTransport(httpx.AsyncBaseTransport):
         if self._closed:
             connection.abort()
         return connection
+
+    async def _reach(self, origin: Origin) -> Connection:
+        """Connect to the first of a name's addresses that takes the connection."""
+        scheme, host, given_port = origin
+        secure = scheme == "https"
+        port = given_port or (443 if secure else 80)
+        trouble: OSError = OSError("the name has no address")
+        for address in await self._resolver.addresses(host, port):
+            try:
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(origin, self._read_buffer, on_idle=self._keep, on_gone=self._forget),
+                    address,
+                    port,
+                    ssl=self._ssl_context if secure else None,
+                    server_hostname=host if secure else None,
+                )
+            except OSError as error:
+                trouble = error
+            else:
+                return connection
+        raise trouble
 
     def _take(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin)

@@ -108,6 +108,20 @@ async def test_at_most_so_many_fetches_over_all_registries() -> None:
         assert {answer.status_code for answer in answers} == {200, 503}
 
 
+async def test_a_registry_that_hangs_holds_its_own_share_and_never_another_s() -> None:
+    async with (
+        Registry(Behaviour(hang_share=1.0), COMPANIES) as hanging,
+        Registry(Behaviour(), COMPANIES) as good,
+        service.running(
+            {"im": hanging.url, "gg": good.url}, "--memory", "128M", "--deadline", "300ms"
+        ) as running,
+    ):
+        asked = [running.get(f"{number}") for number in range(300)]
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {503, 504}
+        assert hanging.counts.waiting > 50, "it hangs on"
+        assert (await running.get("1", "gg")).status_code == 200
+
+
 async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
     async with (
         Registry(Behaviour(throttle_per_s=1, retry_after_s=30), COMPANIES) as registry,

@@ -159,6 +159,19 @@ async def test_failures_are_never_kept(telling: Telling) -> None:
         assert (await running.get("1")).json()["name"] == "One"
 
 
+async def test_a_lifetime_of_nothing_keeps_nothing(telling: Telling) -> None:
+    telling.status = 404
+    async with service.running(
+        {"im": telling.url}, "--negative-ttl", "0s", "--stale-if-error", "1h"
+    ) as running:
+        for requests in (1, 2):
+            answer = await running.get("1")
+            assert (answer.status_code, telling.requests) == (404, requests)
+            assert "stored" not in answer.headers["cache-status"]
+        telling.status = 500
+        assert (await running.get("1")).status_code == 502
+
+
 async def test_memory_is_bounded_in_bytes() -> None:
     companies = {f"{number:07}": Company(f"{number:07}", "x" * 200) for number in range(20_000)}
     async with (

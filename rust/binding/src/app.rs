@@ -20,7 +20,7 @@ use crate::reply::Reply;
 use crate::scope::Scope;
 
 /// Every status that an answer can have: the counters' places.
-const STATUSES: [u16; 11] = [200, 400, 404, 405, 414, 429, 431, 502, 503, 504, 0];
+const STATUSES: [u16; 9] = [200, 400, 404, 405, 414, 431, 502, 503, 504];
 
 /// An ASGI 3 callable.
 #[pyclass(frozen, module = "backendify._core")]
@@ -66,7 +66,9 @@ impl App {
         counter.fetch_add(1, Ordering::Relaxed);
         let to_ask = || Question { registry, id: question.id.clone().into_owned(), is_head };
         match hit {
-            Some(hit) if hit.is_refresh_due => Decision::AnswerAndRefresh(hit.answer, to_ask()),
+            Some(hit) if hit.is_refresh_due && !self.is_closed.load(Ordering::Relaxed) => {
+                Decision::AnswerAndRefresh(hit.answer, to_ask())
+            }
             Some(hit) => Decision::Answer(hit.answer),
             None if self.is_closed.load(Ordering::Relaxed) => {
                 Decision::Answer(Answer::problem(&Problem::Draining))
@@ -76,8 +78,8 @@ impl App {
     }
 
     fn tell(&self, py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Reply> {
-        let place = STATUSES.iter().position(|status| *status == answer.status).unwrap_or(STATUSES.len() - 1);
-        if let Some(counter) = self.answered.get(place) {
+        let place = STATUSES.iter().position(|status| *status == answer.status);
+        if let Some(counter) = place.and_then(|place| self.answered.get(place)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         Reply::new(py, answer, is_head, send)
@@ -158,7 +160,12 @@ impl App {
         let is_failure = outcome.what.fact().is_err();
         let stale = if is_failure { region.find_stale(question, outcome.fwd_status) } else { None };
         let answer = stale.unwrap_or_else(|| {
-            let miss = Miss { fwd_status: outcome.fwd_status, stored: outcome.stored, collapsed };
+            let miss = Miss {
+                fwd_status: outcome.fwd_status,
+                stored: outcome.stored,
+                collapsed,
+                age_ds: outcome.age_ds,
+            };
             Answer::missed(&question.id, &outcome.what, miss, &region.lifetimes, clock::wall())
         });
         self.tell(py, &answer, question.is_head, send)
@@ -173,6 +180,12 @@ impl App {
     fn refuse_misses(&self) {
         self.is_lame_duck.store(true, Ordering::Relaxed);
         self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Is `/status` 503?
+    #[getter]
+    fn is_draining(&self) -> bool {
+        self.is_lame_duck.load(Ordering::Relaxed)
     }
 
     /// Company questions answered from the region since the start.

@@ -26,3 +26,10 @@ pub(crate) fn seed() -> [u64; 2] {
     // The standard library's own keys: drawn from the operating system once a process.
     [RandomState::new().hash_one(0_u8), RandomState::new().hash_one(1_u8)]
 }
+
+/// Differs after each start of the machine (proc(5), `random/boot_id`): the file's ages mean nothing after it.
+pub(crate) fn boot_id() -> std::io::Result<[u8; 16]> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).map(u128::to_be_bytes).map_err(std::io::Error::other)
+}

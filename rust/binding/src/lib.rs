@@ -3,6 +3,7 @@
 
 mod app; // App.__call__: a hit is answered here, a miss goes to Python
 mod clock; // the only reader of clocks
+mod error; // the core's errors as exceptions
 mod outcome; // what became of a question
 mod question; // what a miss is about
 mod region; // where records lie
@@ -15,11 +16,17 @@ use pyo3::prelude::*;
 // Free-threaded CPython is not claimed: nothing here was tested on it yet.
 #[pymodule(gil_used = true)]
 mod _core {
+    use std::io;
+    use std::path::PathBuf;
+
+    use backendify_core::memory;
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
 
     #[pymodule_export]
     use crate::app::App;
+    #[pymodule_export]
+    use crate::error::RegionError;
     #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]
@@ -36,6 +43,26 @@ mod _core {
     /// The version of both crates and of the package.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Do the pages of a file in this directory count as memory (tmpfs), or are they the kernel's to drop (a disk)?
+    ///
+    /// Raises `OSError` for a directory that is not there.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
+    #[pyfunction]
+    fn is_memory(directory: PathBuf) -> PyResult<bool> {
+        Ok(memory::file_system(&directory)? == memory::FileSystem::Memory)
+    }
+
+    /// Has the kernel send SIGTERM to this process when its parent ends; does so at once when `parent` is gone.
+    #[pyfunction]
+    fn end_with_parent(parent: i32) -> PyResult<()> {
+        let terminate = rustix::process::Signal::TERM;
+        rustix::process::set_parent_process_death_signal(Some(terminate)).map_err(io::Error::from)?;
+        if rustix::process::getppid().map(rustix::process::Pid::as_raw_pid) != Some(parent) {
+            rustix::process::kill_process(rustix::process::getpid(), terminate).map_err(io::Error::from)?;
+        }
+        Ok(())
+    }
 
     /// Reads a registry's 200: see `backendify_core::registry::normalise`.
     #[pyfunction]

@@ -2,6 +2,7 @@
 
 use backendify_core::outcome::{self, Fault, Silence};
 use backendify_core::record::Record;
+use backendify_core::registry::Company;
 use pyo3::prelude::*;
 
 /// What became of a question, and whether it is in the region now.
@@ -14,16 +15,29 @@ pub(crate) struct Outcome {
     /// Is it in the region now?
     #[pyo3(get)]
     pub(crate) stored: bool,
+    /// How long ago it was learnt, in deciseconds; 0 unless another worker learnt it.
+    pub(crate) age_ds: u32,
 }
 
 impl Outcome {
     pub(crate) fn of_reply(status: u16, content_type: &[u8], body: &[u8]) -> Self {
         let what = outcome::Outcome::of_reply(status, content_type, body);
-        Self { what, fwd_status: Some(status), stored: false }
+        Self { what, fwd_status: Some(status), stored: false, age_ds: 0 }
+    }
+
+    /// What another worker kept.
+    pub(crate) fn recalled(record: &Record<'_>, age_ds: u32) -> Self {
+        let (what, status) = match *record {
+            Record::Company { name, active_until } => {
+                (outcome::Outcome::Company(Company { name: name.to_owned(), active_until }), 200)
+            }
+            Record::NotFound => (outcome::Outcome::NotFound, 404),
+        };
+        Self { what, fwd_status: Some(status), stored: true, age_ds }
     }
 
     const fn without_reply(what: outcome::Outcome) -> Self {
-        Self { what, fwd_status: None, stored: false }
+        Self { what, fwd_status: None, stored: false, age_ds: 0 }
     }
 }
 
@@ -47,6 +61,31 @@ impl Outcome {
     /// The service is over its own limits and does not ask.
     #[classattr]
     const OVERLOADED: Self = Self::without_reply(outcome::Outcome::Overloaded);
+
+    /// What it is, for another worker: 0 for a fact, which lies in the region, and a number for each failure.
+    #[getter]
+    const fn code(&self) -> u8 {
+        match &self.what {
+            outcome::Outcome::Company(_) | outcome::Outcome::NotFound => 0,
+            outcome::Outcome::Unanswered(Silence::TimedOut) => 1,
+            outcome::Outcome::Unanswered(Silence::Unreachable) => 2,
+            outcome::Outcome::Unanswered(Silence::Throttled) => 3,
+            outcome::Outcome::Overloaded => 4,
+            outcome::Outcome::Unusable(_) => 5,
+        }
+    }
+
+    /// The failure that another worker told; what was wrong with an unusable answer is not passed on.
+    #[staticmethod]
+    const fn of_code(code: u8) -> Self {
+        Self::without_reply(match code {
+            1 => outcome::Outcome::Unanswered(Silence::TimedOut),
+            3 => outcome::Outcome::Unanswered(Silence::Throttled),
+            4 => outcome::Outcome::Overloaded,
+            5 => outcome::Outcome::Unusable(Fault::ToldElsewhere),
+            _ => outcome::Outcome::Unanswered(Silence::Unreachable),
+        })
+    }
 
     /// The HTTP status that tells it: 200, 404, 502, 503 or 504.
     #[getter]

@@ -55,7 +55,10 @@ impl Reply {
 
     fn set_awaited(&self, awaited: Option<Py<PyIterator>>) {
         let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        progress.awaited = awaited;
+        let before = std::mem::replace(&mut progress.awaited, awaited);
+        drop(progress);
+        // Not under the lock: its end may run Python.
+        drop(before);
     }
 }
 
@@ -111,7 +114,9 @@ impl Reply {
     /// Sends nothing more.
     fn close(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *progress = Progress { head: None, body: None, awaited: None };
+        let before = std::mem::replace(&mut *progress, Progress { head: None, body: None, awaited: None });
+        drop(progress);
+        drop(before);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The few keys we read of an ASGI scope (ASGI HTTP specification 2.3).
 
-use backendify_core::request::Request;
+use backendify_core::request::{self, Request};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -22,9 +22,10 @@ impl<'py> Scope<'py> {
         let py = scope.py();
         let path = required(scope, intern!(py, "path"))?.cast_into::<PyString>()?;
         // Optional in ASGI; both servers tested here give it.
-        let raw_path_bytes = match scope.get_item(intern!(py, "raw_path"))? {
-            Some(raw_path) => raw_path.cast::<PyBytes>()?.as_bytes().len(),
-            None => path.to_str()?.len(),
+        let raw_path = scope.get_item(intern!(py, "raw_path"))?;
+        let raw_path_bytes = match raw_path.as_ref().and_then(|raw_path| raw_path.cast::<PyBytes>().ok()) {
+            Some(raw_path) => raw_path.as_bytes().len(),
+            None => path.to_str().map_or(0, str::len),
         };
         let version = required(scope, intern!(py, "http_version"))?.cast_into::<PyString>()?;
         let (headers_bytes, hosts) = measure(&required(scope, intern!(py, "headers"))?)?;
@@ -60,9 +61,10 @@ fn required<'py>(scope: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyR
     scope.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_string()))
 }
 
-/// (bytes of all names and values, how many `host` fields have a value): Granian adds an empty one where there is none.
+/// (bytes of all names and values, how many `host` fields there are). A single one that names no host counts as none:
+/// Granian adds an empty one where there is none.
 fn measure(headers: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
-    let (mut bytes, mut hosts) = (0, 0);
+    let (mut bytes, mut hosts, mut is_host_named) = (0, 0, false);
     let mut add = |field: &Bound<'_, PyAny>| -> PyResult<()> {
         let (name, value) = match field.cast::<PyTuple>() {
             Ok(pair) => (pair.get_item(0)?, pair.get_item(1)?),
@@ -70,12 +72,15 @@ fn measure(headers: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
         };
         let (name, value) = (name.cast::<PyBytes>()?.as_bytes(), value.cast::<PyBytes>()?.as_bytes());
         bytes += name.len() + value.len();
-        hosts += usize::from(name == b"host" && !value.is_empty());
+        if name.eq_ignore_ascii_case(b"host") {
+            hosts += 1;
+            is_host_named = request::is_host(value);
+        }
         Ok(())
     };
     match headers.cast::<PyList>() {
         Ok(list) => list.iter().try_for_each(|field| add(&field))?,
         Err(_) => headers.try_iter()?.try_for_each(|field| add(&field?))?,
     }
-    Ok((bytes, hosts))
+    Ok((bytes, if hosts == 1 && !is_host_named { 0 } else { hosts }))
 }

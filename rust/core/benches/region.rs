@@ -1,120 +1,179 @@
-//! What a look-up and a store cost, with real companies.
+//! What a look-up and a store cost, with real companies, in a region so full that stores evict.
 //!
-//! In regions of 256 KB and 4 MB, which the processor's caches hold (as they hold what customers ask for most), and in one of 40 MB, of
-//! the process and on tmpfs, with every company asked for equally often: there most of the time is spent waiting for memory.
-#![expect(missing_docs, reason = "criterion's macros write none")]
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a benchmark stops at the first surprise"
-)]
+//! `cargo bench --bench region`. Look-ups ask for companies in random order, so that most touch memory that no processor
+//! cache holds: a region is larger than those.
+#![expect(missing_docs, reason = "criterion's macros make functions without any")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark fails loudly")]
 
-#[path = "../testing/companies.rs"]
+#[path = "../examples/simulate/companies.rs"]
 mod companies;
+#[path = "../examples/simulate/draws.rs"]
+mod draws;
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use backendify_core::freshness::Lifetimes;
-use backendify_core::key::Key;
-use backendify_core::record::Record;
-use backendify_core::region::{BootTime, Kept, OpenOptions, Page, Region, Registry};
-use companies::Company;
-use criterion::{Criterion, criterion_group, criterion_main};
-use std::hint::black_box;
+use backendify_core::region::{BootTime, Page, Region};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
-const LIFETIMES: Lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
+use companies::{Companies, Company};
+use draws::Draws;
+
+/// As much memory as a small container has for it, and as little as processor caches hold.
+const REGIONS: [(usize, &str); 2] = [(40 << 20, "40 MiB"), (1 << 20, "1 MiB")];
 const NOW: BootTime = BootTime(1000);
+/// Companies asked for in one measurement.
+const ASKED: u32 = 1024;
+/// Indices from here on are never stored.
+const UNKNOWN: u32 = 100_000_000;
 
-/// Companies side by side in memory and in an order that no prefetcher knows, so that what is measured is the region.
-struct Questions {
-    all: Vec<(u8, [u8; 7], [u8; 104], u8)>,
-    next: usize,
-}
-
-impl Questions {
-    fn of(companies: &[Company]) -> Self {
-        let mut all: Vec<_> = companies
-            .iter()
-            .map(|company| {
-                let mut name = [0; 104];
-                name[..company.name.len()].copy_from_slice(company.name.as_bytes());
-                let id = company.id.as_bytes().try_into().expect("seven bytes");
-                (company.registry, id, name, u8::try_from(company.name.len()).expect("short"))
-            })
-            .collect();
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        for index in (1..all.len()).rev() {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            all.swap(index, usize::try_from(random >> 33).expect("31 bits") % (index + 1));
+/// A region at the fill where live evictions have begun, and indices of companies that lie in it.
+fn filled(companies: &Companies, bytes: usize) -> (Region, Vec<u32>) {
+    let lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
+    let region = Region::on_heap(bytes, lifetimes, [12, 34]).expect("enough memory for a region");
+    let mut stored = 0;
+    while region.stats().evictions < 1000 {
+        for _ in 0..1000 {
+            let company = companies.company(stored);
+            region.put(company.key(), &company.record(), NOW);
+            stored += 1;
         }
-        Self { all, next: 0 }
     }
-
-    fn next(&mut self) -> (Key<'_>, &str) {
-        self.next = if self.next + 1 == self.all.len() { 0 } else { self.next + 1 };
-        let (registry, id, name, length) = &self.all[self.next];
-        let name = std::str::from_utf8(&name[..usize::from(*length)]).expect("a name");
-        (Key { registry: *registry, id }, name)
-    }
+    let mut page = Page::default();
+    let known =
+        (0..stored).filter(|index| region.get(companies.company(*index).key(), NOW, &mut page).is_some());
+    let known = known.collect();
+    (region, known)
 }
 
-fn put(region: &Region, questions: &mut Questions) {
-    let (key, name) = questions.next();
-    assert_eq!(region.put(key, &Record::Company { name, active_until: None }, NOW), Kept::Stored);
+/// Companies that are in the region, in random order; made before the clock starts.
+fn drawn<'a>(companies: &'a Companies, known: &[u32], draws: &mut Draws) -> Vec<Company<'a>> {
+    let place = |bits: u64| usize::try_from(bits >> 1).unwrap_or_default() % known.len();
+    (0..ASKED).map(|_| companies.company(known[place(draws.bits())])).collect()
 }
 
-/// In a file that nobody else can open, because it has lost its name.
-fn on_tmpfs(bytes: usize) -> Region {
-    let path = std::path::Path::new("/dev/shm/backendify-bench-region");
-    let registries = [0_u8, 1, 2, 3].map(|number| Registry::new([b'a', b'a' + number], "http://localhost"));
-    let options =
-        OpenOptions { bytes, lifetimes: LIFETIMES, registries: &registries, boot_id: [0; 16], seed: [1, 2] };
-    let (region, _) = Region::open(path, &options).expect("a file on tmpfs");
-    std::fs::remove_file(path).expect("a name to remove");
-    region
-}
-
-fn region(c: &mut Criterion) {
-    for (size, bytes, capacity, is_file) in [
-        ("256 KB", 256 << 10, 4_000, false),
-        ("4 MB", 4 << 20, 90_000, false),
-        ("40 MB", 40 << 20, 1_000_000, false),
-        ("40 MB on tmpfs", 40 << 20, 1_000_000, true),
-    ] {
-        let companies = companies::varied(2 * capacity);
-        let mut known = Questions::of(&companies[..capacity]);
-        let mut unknown = Questions::of(&companies[capacity..]);
-        let mut all = Questions::of(&companies);
-        let mut page = Page::default();
-
-        let empty = || {
-            if is_file { on_tmpfs(bytes) } else { Region::on_heap(bytes, LIFETIMES, [1, 2]).expect("memory") }
-        };
-        let mut fresh = (empty(), 0);
-        c.bench_function(&format!("{size}: store, room left"), |b| {
-            b.iter(|| {
-                if fresh.1 == capacity {
-                    fresh = (empty(), 0);
+fn look_ups(criterion: &mut Criterion, companies: &Companies, (bytes, size): (usize, &str)) {
+    let (region, known) = filled(companies, bytes);
+    let mut page = Page::default();
+    let mut draws = Draws(1);
+    let mut group = criterion.benchmark_group(format!("look-up, {size}"));
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    group.bench_function("hit", |bencher| {
+        bencher.iter_batched_ref(
+            || drawn(companies, &known, &mut draws),
+            |asked| {
+                for company in asked {
+                    assert!(black_box(region.get(company.key(), NOW, &mut page)).is_some());
                 }
-                put(&fresh.0, &mut known);
-                fresh.1 += 1;
-            });
-        });
-        let region = empty();
-        for _ in 0..capacity {
-            put(&region, &mut known);
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let mut unknown = UNKNOWN;
+    group.bench_function("miss", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                unknown += ASKED;
+                (unknown..unknown + ASKED).map(|index| companies.company(index)).collect::<Vec<_>>()
+            },
+            |asked| {
+                for company in asked {
+                    assert!(black_box(region.get(company.key(), NOW, &mut page)).is_none());
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn stores(criterion: &mut Criterion, companies: &Companies, (bytes, size): (usize, &str)) {
+    let (region, known) = filled(companies, bytes);
+    let mut draws = Draws(2);
+    let mut group = criterion.benchmark_group(format!("store, {size}"));
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    group.bench_function("replacing", |bencher| {
+        bencher.iter_batched_ref(
+            || drawn(companies, &known, &mut draws),
+            |asked| {
+                for company in asked {
+                    black_box(region.put(company.key(), &company.record(), NOW));
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let mut unknown = UNKNOWN;
+    group.bench_function("new, evicting", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                unknown += ASKED;
+                (unknown..unknown + ASKED).map(|index| companies.company(index)).collect::<Vec<_>>()
+            },
+            |asked| {
+                for company in asked {
+                    black_box(region.put(company.key(), &company.record(), NOW));
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+/// One worker's work: nine look-ups, then one store.
+fn work(region: &Region, companies: &Companies, known: &[u32], draws: &mut Draws, page: &mut Page) {
+    for (turn, company) in drawn(companies, known, draws).iter().enumerate() {
+        if turn % 10 == 9 {
+            black_box(region.put(company.key(), &company.record(), NOW));
+        } else {
+            black_box(region.get(company.key(), NOW, page));
         }
-        c.bench_function(&format!("{size}: look-up, hit"), |b| {
-            b.iter(|| black_box(region.get(known.next().0, NOW, &mut page).is_some()));
-        });
-        c.bench_function(&format!("{size}: look-up, miss"), |b| {
-            b.iter(|| black_box(region.get(unknown.next().0, NOW, &mut page).is_some()));
-        });
-        c.bench_function(&format!("{size}: store, again"), |b| b.iter(|| put(&region, &mut known)));
-        c.bench_function(&format!("{size}: store, full"), |b| b.iter(|| put(&region, &mut all)));
-        let stats = region.stats();
-        assert!(stats.evictions > 0 && stats.busy == 0, "{stats:?}");
     }
 }
 
-criterion_group!(benches, region);
-criterion_main!(benches);
+/// The first thread's time, alone and while a second does the same: equal times mean that two do twice as much.
+fn two_threads(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    let (region, known) = filled(&companies, REGIONS[0].0);
+    let mut group = criterion.benchmark_group("nine look-ups and a store");
+    group.throughput(Throughput::Elements(u64::from(ASKED)));
+    for others in [0, 1] {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for other in 0..others {
+                let (region, companies, known, is_over) = (&region, &companies, &known, &is_over);
+                scope.spawn(move || {
+                    let (mut draws, mut page) = (Draws(100 + other), Page::default());
+                    while !is_over.load(Ordering::Relaxed) {
+                        work(region, companies, known, &mut draws, &mut page);
+                    }
+                });
+            }
+            let (mut draws, mut page) = (Draws(3), Page::default());
+            group.bench_function(format!("{} threads", others + 1), |bencher| {
+                bencher.iter(|| work(&region, &companies, &known, &mut draws, &mut page));
+            });
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+    group.finish();
+}
+
+fn one_thread(criterion: &mut Criterion) {
+    let companies = Companies::read().expect("the register unpacks");
+    for region in REGIONS {
+        look_ups(criterion, &companies, region);
+        stores(criterion, &companies, region);
+    }
+}
+
+criterion_group! {
+    name = region;
+    config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1)).sample_size(50);
+    targets = one_thread, two_threads
+}
+criterion_main!(region);

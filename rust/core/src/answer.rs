@@ -38,6 +38,8 @@ pub struct Miss {
     pub stored: bool,
     /// Did this customer wait for a fetch that another began?
     pub collapsed: bool,
+    /// How long ago it was learnt, in deciseconds.
+    pub age_ds: u32,
 }
 
 impl fmt::Display for Miss {
@@ -203,7 +205,7 @@ impl Answer {
     #[must_use]
     pub fn missed(id: &str, outcome: &Outcome, miss: Miss, lifetimes: &Lifetimes, now: Timestamp) -> Self {
         let answer = match outcome.fact() {
-            Ok(record) => Self::told(id, &record, lifetimes.of(&record), now),
+            Ok(record) => Self::told(id, &record, lifetimes.of(&record).saturating_sub(miss.age_ds), now),
             Err(problem) => Self::problem(&problem),
         };
         Self { cache_status: Some(miss.to_string()), ..answer }
@@ -345,7 +347,7 @@ mod tests {
             (Outcome::Overloaded, none, false, false, 503, None, "fwd=uri-miss"),
         ];
         for (outcome, fwd_status, stored, collapsed, status, max_age_s, cache_status) in table {
-            let miss = Miss { fwd_status, stored, collapsed };
+            let miss = Miss { fwd_status, stored, collapsed, age_ds: 0 };
             let answer = Answer::missed("1", &outcome, miss, &LIFETIMES, at(NOW, 0));
             assert_eq!(answer.status, status, "{outcome:?}");
             assert_eq!(answer.max_age_s, max_age_s, "{outcome:?}");

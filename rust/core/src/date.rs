@@ -1,12 +1,15 @@
 //! RFC 3339 text to an instant, and back.
 //!
-//! Own code: the contract takes more than `jiff` does (fractions of any length, a space for `T`, leap seconds told as
-//! the next second) and less (no basic format, no annotations, no offset over 23:59).
+//! A parser of our own because the contract is exact: any number of digits in the fraction, a space for the `T`,
+//! leap seconds only where UTC can have one, and a reason for everything that is refused.
 
 use std::fmt;
 
-const DAY_S: i64 = 86_400;
-const NANOSECOND_DIGITS: usize = 9;
+use thiserror::Error;
+
+const SECONDS_PER_MINUTE: i64 = 60;
+const SECONDS_PER_HOUR: i64 = 3_600;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// An instant in UTC, years 0000 to 9999, to the nanosecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -48,132 +51,183 @@ impl Timestamp {
     }
 }
 
-/// Why a text is no RFC 3339 date-time (§5.6), or none of the years 0000 to 9999 in UTC.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadDate {
-    /// Not of the form `YYYY-MM-DDThh:mm:ss`, an optional fraction, and an offset.
-    #[error("it is not written as YYYY-MM-DDThh:mm:ss with an optional fraction and an offset")]
-    Form,
-    /// No such month, or no such day in it.
-    #[error("there is no such day")]
-    Day,
-    /// An hour over 23, or a minute or second over 59.
-    #[error("there is no such time of day")]
-    Time,
-    /// A second 60 that is not the last one of a month in UTC.
-    #[error("there can be no leap second at this time")]
-    LeapSecond,
-    /// An offset of 24 hours or more, or one of 60 minutes or more past its hour.
-    #[error("there is no such offset")]
-    Offset,
-    /// Before the year 0000 or after 9999, once it is told in UTC.
-    #[error("in UTC it lies outside the years 0000 to 9999")]
-    Years,
+/// RFC 3339 in UTC with `Z`; the fraction to the nanosecond without trailing zeros, none when it is zero.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.unix_s.div_euclid(SECONDS_PER_DAY));
+        let second_of_day = self.unix_s.rem_euclid(SECONDS_PER_DAY);
+        let [y0, y1, y2, y3] = decimal(year);
+        let [mo0, mo1] = decimal(month);
+        let [d0, d1] = decimal(day);
+        let [h0, h1] = decimal(second_of_day / SECONDS_PER_HOUR);
+        let [mi0, mi1] = decimal(second_of_day / SECONDS_PER_MINUTE % 60);
+        let [s0, s1] = decimal(second_of_day % 60);
+        let whole =
+            [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1];
+        f.write_str(std::str::from_utf8(&whole).map_err(|_| fmt::Error)?)?;
+        if self.nanoseconds > 0 {
+            let digits: [u8; 9] = decimal(i64::from(self.nanoseconds));
+            f.write_str(".")?;
+            f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?.trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
 }
 
-/// Reads an RFC 3339 date-time: any offset, `T`, `t` or a space, `Z` or `z`, a fraction of any length.
+/// Why a text is no RFC 3339 date-time: the first part, read from the left, that is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum BadDate {
+    /// The text does not begin with four digits, `-`, two digits, `-`, two digits.
+    #[error("the date is not written YYYY-MM-DD")]
+    Date,
+    /// There is no such month.
+    #[error("the month is not 01 to 12")]
+    Month,
+    /// That month of that year has no such day.
+    #[error("the month has no such day")]
+    Day,
+    /// After the date stands something other than `T`, `t` or a space, or nothing.
+    #[error("no T or space parts the date from the time")]
+    Separator,
+    /// After the separator do not follow two digits, `:`, two digits, `:`, two digits.
+    #[error("the time is not written HH:MM:SS")]
+    Time,
+    /// There is no such hour; 24 is none.
+    #[error("the hour is not 00 to 23")]
+    Hour,
+    /// There is no such minute.
+    #[error("the minute is not 00 to 59")]
+    Minute,
+    /// There is no such second.
+    #[error("the second is not 00 to 59, or 60 for a leap second")]
+    Second,
+    /// A point without a digit after it.
+    #[error("the fraction of a second has no digit")]
+    Fraction,
+    /// The text does not end in `Z`, `z`, or a sign, two digits, `:`, two digits.
+    #[error("the offset from UTC is not written Z, +HH:MM or -HH:MM")]
+    Offset,
+    /// The offset has an hour over 23 or a minute over 59.
+    #[error("the offset from UTC is not within 23:59")]
+    OffsetRange,
+    /// A second 60 elsewhere than at 23:59:60 UTC on the last day of a month.
+    #[error("UTC cannot have a leap second then")]
+    LeapSecond,
+    /// In UTC it lies before the year 0000 or after 9999.
+    #[error("in UTC it is not within the years 0000 to 9999")]
+    Year,
+}
+
+/// The instant that an RFC 3339 `date-time` (section 5.6) names.
 ///
-/// The fraction is kept to the nanosecond, the rest is cut. A leap second is told as the next second, and is taken only
-/// as the last second of a UTC month, where there can be one (ITU-R TF.460-6, annex 1, §2.1).
+/// The offset may be anything that section 5.6 can write, `-00:00` too; the `T` may be `t` or a space, the `Z` may
+/// be `z`. Of the fraction nine digits are kept, the rest is cut. A leap second is taken where ITU-R TF.460-6 allows
+/// one, at 23:59:60 UTC on the last day of any month, and told as the second after it, its fraction kept.
 ///
 /// # Errors
-/// [`BadDate`], for the first fault from the left.
+/// [`BadDate`] for anything else, and for what lies in UTC outside the years 0000 to 9999.
 pub fn parse(text: &str) -> Result<Timestamp, BadDate> {
-    let mut rest = Rest(text.as_bytes());
-    let year = rest.number::<4>()?;
-    rest.one_of(b"-")?;
-    let month = rest.number::<2>()?;
-    rest.one_of(b"-")?;
-    let day = rest.number::<2>()?;
-    rest.one_of(b"Tt ")?;
-    let hour = rest.number::<2>()?;
-    rest.one_of(b":")?;
-    let minute = rest.number::<2>()?;
-    rest.one_of(b":")?;
-    let second = rest.number::<2>()?;
-    let nanoseconds = rest.fraction()?;
-    let offset_s = rest.offset()?;
+    let (day, rest) = read_date(text.as_bytes())?;
+    let [b'T' | b't' | b' ', rest @ ..] = rest else { return Err(BadDate::Separator) };
+    let (hour, minute, second, rest) = read_time(rest)?;
+    let (nanoseconds, rest) = read_fraction(rest)?;
+    let offset_s = read_offset(rest)?;
 
-    if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
-        return Err(BadDate::Day);
+    // The years end on whole minutes, so the minute tells whether the instant lies within them. A second 60 is held
+    // against UTC, not against the local time it is written in.
+    let minute_s = day * SECONDS_PER_DAY + hour * SECONDS_PER_HOUR + minute * SECONDS_PER_MINUTE - offset_s;
+    if !(Timestamp::UNIX_S_MIN..=Timestamp::UNIX_S_MAX).contains(&minute_s) {
+        return Err(BadDate::Year);
     }
-    if hour > 23 || minute > 59 || second > 60 {
-        return Err(BadDate::Time);
-    }
-    // Second 60 counts as the one after 59: that is how it is told.
-    let unix_s = days_before(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second - offset_s;
-    if second == 60 && !is_first_second_of_a_month(unix_s) {
+    if second == 60 && !begins_month(minute_s + 60) {
         return Err(BadDate::LeapSecond);
     }
-    Timestamp::from_unix(unix_s, nanoseconds).ok_or(BadDate::Years)
+    Timestamp::from_unix(minute_s + second, nanoseconds).ok_or(BadDate::Year)
 }
 
-/// What is still to be read.
-struct Rest<'a>(&'a [u8]);
-
-impl Rest<'_> {
-    fn one_of(&mut self, allowed: &[u8]) -> Result<u8, BadDate> {
-        match self.0 {
-            [first, rest @ ..] if allowed.contains(first) => {
-                self.0 = rest;
-                Ok(*first)
-            }
-            _ => Err(BadDate::Form),
-        }
+/// `YYYY-MM-DD` → days since 1970-01-01, and what follows.
+fn read_date(text: &[u8]) -> Result<(i64, &[u8]), BadDate> {
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, rest @ ..] = text else { return Err(BadDate::Date) };
+    let year = number([*y0, *y1, *y2, *y3]).ok_or(BadDate::Date)?;
+    let month = number([*m0, *m1]).ok_or(BadDate::Date)?;
+    let day = number([*d0, *d1]).ok_or(BadDate::Date)?;
+    if !(1..=12).contains(&month) {
+        return Err(BadDate::Month);
     }
-
-    fn digit(&mut self) -> Option<i64> {
-        let digit = self.one_of(b"0123456789").ok()?;
-        Some(i64::from(digit - b'0'))
+    if !(1..=days_in(year, month)).contains(&day) {
+        return Err(BadDate::Day);
     }
+    Ok((days_since_1970(year, month, day), rest))
+}
 
-    fn number<const DIGITS: usize>(&mut self) -> Result<i64, BadDate> {
-        (0..DIGITS).try_fold(0, |number, _| Some(number * 10 + self.digit()?)).ok_or(BadDate::Form)
-    }
-
-    /// Nanoseconds; 0 where there is no fraction.
-    fn fraction(&mut self) -> Result<u32, BadDate> {
-        if self.one_of(b".").is_err() {
-            return Ok(0);
-        }
-        let mut nanoseconds = 0;
-        let mut digits = 0;
-        while let Some(digit) = self.digit() {
-            if digits < NANOSECOND_DIGITS {
-                nanoseconds = nanoseconds * 10 + digit;
-            }
-            digits += 1;
-        }
-        if digits == 0 {
-            return Err(BadDate::Form);
-        }
-        for _ in digits..NANOSECOND_DIGITS {
-            nanoseconds *= 10;
-        }
-        u32::try_from(nanoseconds).map_err(|_| BadDate::Form)
-    }
-
-    /// Seconds east of UTC; nothing may follow.
-    fn offset(&mut self) -> Result<i64, BadDate> {
-        let sign = match self.one_of(b"Zz+-")? {
-            b'+' => 1,
-            b'-' => -1,
-            _ => 0,
-        };
-        let mut offset_s = 0;
-        if sign != 0 {
-            let hours = self.number::<2>()?;
-            self.one_of(b":")?;
-            let minutes = self.number::<2>()?;
-            if hours > 23 || minutes > 59 {
-                return Err(BadDate::Offset);
-            }
-            offset_s = sign * (hours * 3600 + minutes * 60);
-        }
-        if self.0.is_empty() { Ok(offset_s) } else { Err(BadDate::Form) }
+/// `HH:MM:SS` → hour, minute, second (60 is allowed here), and what follows.
+fn read_time(text: &[u8]) -> Result<(i64, i64, i64, &[u8]), BadDate> {
+    let [h0, h1, b':', m0, m1, b':', s0, s1, rest @ ..] = text else { return Err(BadDate::Time) };
+    let hour = number([*h0, *h1]).ok_or(BadDate::Time)?;
+    let minute = number([*m0, *m1]).ok_or(BadDate::Time)?;
+    let second = number([*s0, *s1]).ok_or(BadDate::Time)?;
+    match (hour, minute, second) {
+        (24.., _, _) => Err(BadDate::Hour),
+        (_, 60.., _) => Err(BadDate::Minute),
+        (_, _, 61..) => Err(BadDate::Second),
+        _ => Ok((hour, minute, second, rest)),
     }
 }
 
+/// A point and digits, or nothing → nanoseconds, and what follows.
+fn read_fraction(text: &[u8]) -> Result<(u32, &[u8]), BadDate> {
+    let [b'.', text @ ..] = text else { return Ok((0, text)) };
+    let mut nanoseconds = 0;
+    let mut unit = 100_000_000;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        nanoseconds += u32::from(digit - b'0') * unit;
+        unit /= 10; // 0 from the tenth digit on: cut, not rounded
+        rest = after;
+    }
+    if rest.len() == text.len() { Err(BadDate::Fraction) } else { Ok((nanoseconds, rest)) }
+}
+
+/// `Z` or `±HH:MM`, and the end → seconds that the local time is ahead of UTC.
+fn read_offset(text: &[u8]) -> Result<i64, BadDate> {
+    let (sign, h0, h1, m0, m1) = match text {
+        [b'Z' | b'z'] => return Ok(0),
+        [b'+', h0, h1, b':', m0, m1] => (1, h0, h1, m0, m1),
+        [b'-', h0, h1, b':', m0, m1] => (-1, h0, h1, m0, m1),
+        _ => return Err(BadDate::Offset),
+    };
+    let hours = number([*h0, *h1]).ok_or(BadDate::Offset)?;
+    let minutes = number([*m0, *m1]).ok_or(BadDate::Offset)?;
+    if hours > 23 || minutes > 59 {
+        return Err(BadDate::OffsetRange);
+    }
+    Ok(sign * (hours * SECONDS_PER_HOUR + minutes * SECONDS_PER_MINUTE))
+}
+
+/// The value of ASCII digits; None when one is something else.
+fn number<const N: usize>(digits: [u8; N]) -> Option<i64> {
+    let mut value = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + i64::from(digit - b'0');
+    }
+    Some(value)
+}
+
+/// The last N decimal digits of a value that is not negative.
+fn decimal<const N: usize>(value: i64) -> [u8; N] {
+    let mut value = value.unsigned_abs();
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += (value % 10) as u8;
+        value /= 10;
+    }
+    digits
+}
+
+/// How many days a month has in the Gregorian calendar, carried back to the year 0000.
 const fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -183,87 +237,34 @@ const fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 to a day of the proleptic Gregorian calendar.
-///
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`: years begin in March, so that the
-/// leap day is the last.
-const fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+/// Whether a new month begins in UTC with the second `unix_s`.
+fn begins_month(unix_s: i64) -> bool {
+    let (_, _, day) = civil(unix_s.div_euclid(SECONDS_PER_DAY));
+    unix_s.rem_euclid(SECONDS_PER_DAY) == 0 && day == 1
 }
 
-/// The day (year, month, day) that lies `days` after 1970-01-01: `civil_from_days` of the same paper.
-const fn civil_day(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": a year that begins in March has its leap day at the
+// end, and the lengths of its months follow (153 * month + 2) / 5. The years are counted from -400, so that nothing
+// in the years 0000 to 9999 is negative.
+const DAYS_PER_400_YEARS: i64 = 146_097;
+/// From 1 March of the year -400 to 1970-01-01.
+const DAYS_TO_1970: i64 = 865_565;
+
+/// Days since 1970-01-01 of a day of the years 0000 to 9999.
+const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year + 400 } else { year + 399 };
+    let month = (month + 9) % 12;
+    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + (day - 1) - DAYS_TO_1970
+}
+
+/// Year, month and day of a day given in days since 1970-01-01, years 0000 to 10000.
+const fn civil(days_since_1970: i64) -> (i64, i64, i64) {
+    let days = days_since_1970 + DAYS_TO_1970;
+    let (era, day_of_era) = (days / DAYS_PER_400_YEARS, days % DAYS_PER_400_YEARS);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era;
+    let year = era * 400 + year_of_era - 400;
     if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
-}
-
-const fn is_first_second_of_a_month(unix_s: i64) -> bool {
-    unix_s.rem_euclid(DAY_S) == 0 && matches!(civil_day(unix_s.div_euclid(DAY_S)), (_, _, 1))
-}
-
-impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with `Z`; the fraction only where there is one, without trailing zeros.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil_day(self.unix_s.div_euclid(DAY_S));
-        let second_of_day = self.unix_s.rem_euclid(DAY_S);
-        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if self.nanoseconds != 0 {
-            let (mut fraction, mut digits) = (self.nanoseconds, NANOSECOND_DIGITS);
-            while fraction % 10 == 0 {
-                fraction /= 10;
-                digits -= 1;
-            }
-            write!(out, ".{fraction:0digits$}")?;
-        }
-        out.write_str("Z")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_read_is_written_in_utc() {
-        for (text, utc) in [
-            ("2021-12-31T22:00:00Z", "2021-12-31T22:00:00Z"),
-            ("2022-01-01t00:30:00.120+02:30", "2021-12-31T22:00:00.12Z"),
-            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
-            ("2017-01-01 05:29:60.5+05:30", "2017-01-01T00:00:00.5Z"),
-            ("0000-02-29T00:00:00-00:00", "0000-02-29T00:00:00Z"),
-            ("9999-12-31T23:59:59.9999999999z", "9999-12-31T23:59:59.999999999Z"),
-        ] {
-            assert_eq!(parse(text).map(|instant| instant.to_string()).as_deref(), Ok(utc), "{text}");
-        }
-    }
-
-    #[test]
-    fn each_fault_has_its_name() {
-        for (text, fault) in [
-            ("2021-12-31", BadDate::Form),
-            ("2021-12-31T22:00:00", BadDate::Form),
-            ("2021-12-31T22:00:00.Z", BadDate::Form),
-            ("2021-02-29T00:00:00Z", BadDate::Day),
-            ("2021-12-31T24:00:00Z", BadDate::Time),
-            ("2021-12-31T23:59:61Z", BadDate::Time),
-            ("2021-12-30T23:59:60Z", BadDate::LeapSecond),
-            ("2021-12-31T22:00:00+24:00", BadDate::Offset),
-            ("9999-12-31T23:59:60Z", BadDate::Years),
-            ("0000-01-01T00:00:00+00:01", BadDate::Years),
-        ] {
-            assert_eq!(parse(text), Err(fault), "{text}");
-        }
-    }
 }

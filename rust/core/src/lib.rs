@@ -4,15 +4,15 @@
 #![deny(unsafe_code)]
 #![cfg_attr(feature = "shuttle", expect(dead_code, reason = "files are left out where steps are ordered"))]
 
-pub mod answer;
-pub mod country; // which registry knows it
-pub mod date; // its dates
-pub mod freshness; // may it still be told, and is the company active now
-pub mod key;
-pub mod memory; // is a directory memory or a disk
-pub mod outcome; // a miss: what became of it
+pub mod request; // what is asked for, or why it is refused
 pub mod query; // which company is asked for
+pub mod country; // which registry knows it
+pub mod key; // where its record would lie
+pub mod region; // the memory where records lie
+pub mod memory; // is a directory memory or a disk
 pub mod record; // what is remembered of a registry's answer
-pub mod region; // where its record would lie
+pub mod freshness; // may it still be told, and is the company active now
+pub mod outcome; // a miss: what became of it
 pub mod registry; // what a registry says -> a company
-pub mod request; // what is asked for, or why it is refused // status, fields and body
+pub mod date; // its dates
+pub mod answer; // status, fields and body

@@ -31,6 +31,9 @@ pub enum Fault {
     /// More bytes than an answer may have.
     #[error("The registry's answer is too large.")]
     TooLarge,
+    /// Another worker asked, and could not use what it was told.
+    #[error("The registry's answer cannot be used.")]
+    ToldElsewhere,
     /// Not HTTP.
     #[error("The registry's answer is not valid HTTP.")]
     NotHttp,

@@ -1,125 +1,142 @@
-//! Which company is asked for: a query string to a question.
+//! Which company is asked for: the query string to a country and an id.
 //!
-//! `application/x-www-form-urlencoded` as browsers write it (WHATWG URL §5.1), read strictly where it matters: what is
-//! wrong in `id` or `country_iso` is told, never guessed. Other parameters are ignored, whatever they hold.
+//! A decoder of our own because broken escapes are errors here, which the well-kept crates let pass as text.
 
 use std::borrow::Cow;
+use std::fmt;
 
-/// One company of one country, as asked for.
+use thiserror::Error;
+
+/// What a customer asks: one company of one country. Borrowed from the query where nothing in it is escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Question<'a> {
-    /// The value of `country_iso`, in the customer's case, whether a country or not.
+    /// The country as it was given, in any case, not checked; never empty.
     pub country: Cow<'a, str>,
-    /// The value of `id`, decoded; never empty.
+    /// The company's number, byte for byte; never empty.
     pub id: Cow<'a, str>,
 }
 
 /// A parameter that a question needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parameter {
-    /// `id`
+    /// The company's number.
     Id,
-    /// `country_iso`
-    Country,
+    /// The country's two letters.
+    CountryIso,
 }
 
 impl Parameter {
     const fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
-            Self::Country => "country_iso",
+            Self::CountryIso => "country_iso",
         }
+    }
+
+    /// Which parameter an encoded name is; None for any other, broken ones too.
+    fn named(encoded: &[u8]) -> Option<Self> {
+        [Self::Id, Self::CountryIso]
+            .into_iter()
+            .find(|parameter| Decoded(encoded).eq(parameter.name().bytes().map(Some)))
     }
 }
 
-/// Why a query string is no question.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a query string is no question. The text is a sentence for the customer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum BadQuery {
-    /// It is not there.
-    #[error("The parameter {} is missing.", .0.name())]
+    /// The parameter is not there.
+    #[error("The parameter {0} is missing.")]
     Missing(Parameter),
-    /// It is there, with nothing in it.
-    #[error("The parameter {} is empty.", .0.name())]
+    /// The parameter has no value.
+    #[error("The parameter {0} is empty.")]
     Empty(Parameter),
-    /// It is there more than once.
-    #[error("The parameter {} is given more than once.", .0.name())]
+    /// The parameter is there more than once, be it with the same value.
+    #[error("The parameter {0} is given twice.")]
     Twice(Parameter),
-    /// A `%` without two hexadecimal digits after it (RFC 3986 §2.1).
-    #[error("The parameter {} has a broken percent-encoding.", .0.name())]
-    BrokenEscape(Parameter),
-    /// Decoded bytes that are no UTF-8.
-    #[error("The parameter {} is not UTF-8.", .0.name())]
+    /// A `%` in the value is not followed by two hexadecimal digits.
+    #[error("The parameter {0} has a % without two hexadecimal digits after it.")]
+    Escape(Parameter),
+    /// The decoded value is not UTF-8.
+    #[error("The parameter {0} is not UTF-8.")]
     NotUtf8(Parameter),
 }
 
-/// Reads what stands after the `?` of a request target.
+/// The question in a query string, given without its `?`.
 ///
-/// Borrows from `query` where nothing is escaped.
+/// `&` parts the parameters, `+` is a space, names may be percent-encoded like values
+/// (<https://url.spec.whatwg.org/#urlencoded-parsing>). Other parameters are ignored, whatever they hold.
 ///
 /// # Errors
-/// [`BadQuery`], for the first fault in the order of the string; what is missing comes last.
+/// [`BadQuery`] when `id` or `country_iso` is missing, empty, given twice, or cannot be decoded.
 pub fn parse(query: &[u8]) -> Result<Question<'_>, BadQuery> {
-    let (mut id, mut country) = (None, None);
-    for pair in query.split(|byte| *byte == b'&') {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = halves.next().unwrap_or_default();
-        // A name that cannot be decoded is none that we know.
-        let (parameter, value) = match decode(name).as_deref() {
-            Ok(b"id") => (Parameter::Id, &mut id),
-            Ok(b"country_iso") => (Parameter::Country, &mut country),
-            _ => continue,
+    let mut id = None;
+    let mut country = None;
+    for pair in query.split(|&byte| byte == b'&') {
+        let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
+            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
+            None => (pair, [].as_slice()),
         };
-        let text = text(parameter, halves.next().unwrap_or_default())?;
-        if value.replace(text).is_some() {
+        let Some(parameter) = Parameter::named(name) else { continue };
+        let place = match parameter {
+            Parameter::Id => &mut id,
+            Parameter::CountryIso => &mut country,
+        };
+        if place.is_some() {
             return Err(BadQuery::Twice(parameter));
         }
+        *place = Some(decode(parameter, value)?);
     }
     Ok(Question {
+        country: country.ok_or(BadQuery::Missing(Parameter::CountryIso))?,
         id: id.ok_or(BadQuery::Missing(Parameter::Id))?,
-        country: country.ok_or(BadQuery::Missing(Parameter::Country))?,
     })
 }
 
-fn text(parameter: Parameter, value: &[u8]) -> Result<Cow<'_, str>, BadQuery> {
+/// The value that a parameter holds: borrowed when nothing in it is escaped.
+fn decode(parameter: Parameter, value: &[u8]) -> Result<Cow<'_, str>, BadQuery> {
     if value.is_empty() {
         return Err(BadQuery::Empty(parameter));
     }
-    match decode(value).map_err(|BrokenEscape| BadQuery::BrokenEscape(parameter))? {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
-        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
+    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return match std::str::from_utf8(value) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(_) => Err(BadQuery::NotUtf8(parameter)),
+        };
     }
-    .ok_or(BadQuery::NotUtf8(parameter))
+    let bytes = Decoded(value).collect::<Option<Vec<u8>>>().ok_or(BadQuery::Escape(parameter))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Cow::Owned(text)),
+        Err(_) => Err(BadQuery::NotUtf8(parameter)),
+    }
 }
 
-struct BrokenEscape;
+/// The bytes that an encoded text stands for; None in place of a broken escape.
+struct Decoded<'a>(&'a [u8]);
 
-/// `%41` is `A`, `+` is a space. Own code: the `percent-encoding` crate passes broken escapes on as they are.
-fn decode(encoded: &[u8]) -> Result<Cow<'_, [u8]>, BrokenEscape> {
-    if !encoded.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Ok(Cow::Borrowed(encoded));
+impl Iterator for Decoded<'_> {
+    type Item = Option<u8>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (byte, rest) = match self.0 {
+            [] => return None,
+            [b'%', high, low, rest @ ..] => (hex(*high, *low), rest),
+            [b'%', rest @ ..] => (None, rest),
+            [b'+', rest @ ..] => (Some(b' '), rest),
+            [byte, rest @ ..] => (Some(*byte), rest),
+        };
+        self.0 = rest;
+        Some(byte)
     }
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        decoded.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let [high, low, after @ ..] = after else { return Err(BrokenEscape) };
-                rest = after;
-                hex_digit(*high)? << 4 | hex_digit(*low)?
-            }
-            other => *other,
-        });
-    }
-    Ok(Cow::Owned(decoded))
 }
 
-const fn hex_digit(byte: u8) -> Result<u8, BrokenEscape> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => Err(BrokenEscape),
-    }
+/// The byte that two hexadecimal digits stand for, in either case.
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    Some(digit(high)? << 4 | digit(low)?)
 }

@@ -20,6 +20,8 @@ mod held;
 mod identity;
 mod layout;
 #[cfg(not(feature = "shuttle"))]
+mod lease;
+#[cfg(not(feature = "shuttle"))]
 mod lock;
 mod lookup;
 #[cfg(not(feature = "shuttle"))]
@@ -45,6 +47,8 @@ pub use error::{Difference, RegionError};
 pub use file::{OpenOptions, Opened};
 pub use identity::{FORMAT_VERSION, Rebuild};
 pub use layout::{ENTRY_BYTES_MAX, PAGE_BYTES};
+#[cfg(not(feature = "shuttle"))]
+pub use lease::{Lease, WORKERS_MAX};
 pub use page::Page;
 pub use registries::Registry;
 
@@ -184,21 +188,21 @@ impl Region {
         }
     }
 
-    /// What flights share across workers, in the file's header: zero when the file is made, and left alone here.
-    #[must_use]
-    #[cfg(not(feature = "shuttle"))]
-    pub fn leases(&self) -> &[std::sync::atomic::AtomicU64] {
-        self.words.get(layout::LEASES..layout::LEASES + layout::LEASE_WORDS).unwrap_or_default()
-    }
-
     /// How many buckets there are: what [`Region::sweep`] counts in.
     #[must_use]
     pub const fn buckets(&self) -> u32 {
         self.buckets
     }
 
-    /// What lies there, fresh or stale, with its age; copied into `page`.
+    /// What lies there, fresh or stale, with its age; copied into `page`, and counted as a hit or a miss.
     pub fn get<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
+        let found = self.peek(key, now, page);
+        self.count(if found.is_some() { Counter::Hits } else { Counter::Misses }, 1);
+        found
+    }
+
+    /// The same, counted as nothing: for those who look again behind a question that was counted.
+    pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let hit = self.wanted(key).and_then(|(places, wanted)| {
             // The second bucket comes from memory while the first is searched.
             if let Some(second) = self.bucket(places.second) {
@@ -207,7 +211,7 @@ impl Region {
             self.look(places.first, &wanted, now, page)
                 .or_else(|| self.look(places.second, &wanted, now, page))
         });
-        let found = hit.and_then(|(bucket, span)| {
+        hit.and_then(|(bucket, span)| {
             let entry = page.entry(span)?;
             let age_ds = self.ages.age_ds(entry.head.stamp, entry.head.is_company(), now)?;
             let record = entry.record()?;
@@ -216,9 +220,7 @@ impl Region {
                 bucket.visit(span.slot);
             }
             Some(Found { record, age_ds, visited_before })
-        });
-        self.count(if found.is_some() { Counter::Hits } else { Counter::Misses }, 1);
-        found
+        })
     }
 
     /// Remembers what a registry said, in the place of what it said before.

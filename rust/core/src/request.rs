@@ -21,7 +21,7 @@ pub struct Request<'a> {
     pub target_bytes: usize,
     /// Length of all field names and values.
     pub headers_bytes: usize,
-    /// How many `Host` fields with a value there are.
+    /// How many `Host` fields there are, where a single one that is no host counts as none.
     pub hosts: usize,
     /// HTTP/1.0 knew no `Host`; every later version demands exactly one (RFC 9112 §3.2).
     pub is_http_10: bool,
@@ -36,6 +36,13 @@ pub enum Route<'a> {
     Status,
     /// `GET /company`: one company.
     Company(Question<'a>),
+}
+
+/// Can this be the value of a `Host` field: `uri-host [ ":" port ]` (RFC 9112 §3.2, RFC 3986 §3.2.2)?
+#[must_use]
+pub fn is_host(value: &[u8]) -> bool {
+    !value.is_empty()
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte))
 }
 
 /// Finds what `request` asks for.

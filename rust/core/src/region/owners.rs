@@ -30,6 +30,11 @@ pub(super) fn is_alive(mapping: &Mapping, owner: Owner) -> bool {
         && mapping.file().is_some_and(|file| is_held(file, byte(slot)))
 }
 
+/// Does a living process hold this place? Memory without a file has one process, and nobody else to wait for.
+pub(super) fn is_place_held(mapping: &Mapping, slot: u8) -> bool {
+    mapping.file().is_some_and(|file| is_held(file, byte(slot)))
+}
+
 fn byte(slot: u8) -> i64 {
     OWNER_LOCKS + i64::from(slot)
 }

@@ -164,7 +164,7 @@ impl<'a> Table<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
     use crate::region::layout::HEADER_WORDS;

@@ -1,8 +1,7 @@
-//! Version 1 of a registry's object.
+//! The first shape: `{"cn": …, "created_on": …, "closed_on": …}`.
 
 use super::Shape;
 
-/// Media types are compared without regard to case (RFC 9110 §8.3.1).
-pub(super) const MEDIA_TYPE: &[u8] = b"application/x-company-v1";
-
-pub(super) const SHAPE: Shape = Shape { name: "cn", date: "closed_on" };
+/// V1: `cn` and `closed_on`.
+pub(super) const V1: Shape =
+    Shape { media_type: b"application/x-company-v1", name: "cn", active_until: "closed_on" };

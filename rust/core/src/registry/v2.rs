@@ -1,8 +1,7 @@
-//! Version 2 of a registry's object.
+//! The second shape: `{"company_name": …, "tin": …, "dissolved_on": …}`.
 
 use super::Shape;
 
-/// Media types are compared without regard to case (RFC 9110 §8.3.1).
-pub(super) const MEDIA_TYPE: &[u8] = b"application/x-company-v2";
-
-pub(super) const SHAPE: Shape = Shape { name: "company_name", date: "dissolved_on" };
+/// V2: `company_name` and `dissolved_on`.
+pub(super) const V2: Shape =
+    Shape { media_type: b"application/x-company-v2", name: "company_name", active_until: "dissolved_on" };

@@ -1,0 +1,115 @@
+"""One flight a question, across workers too: who holds the lease asks, the others wait to be told.
+
+Leases lie in the region's header. A worker is woken by a datagram on a socket beside the cache file, whose name is its
+place in the region, so that services in other containers over the same volume are woken too. A datagram may be lost and
+a worker may die: whoever waits looks again after `RECHECK_S`, and takes over what nobody holds any more. A question
+asked twice costs a request and harms nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from backendify._core import Outcome, Question, Region
+
+LOGGER = logging.getLogger(__name__)
+
+RECHECK_S = 0.25
+MESSAGE_BYTES_MAX = 16 * 1024  # an id fits: the whole request target is bounded by 8 KiB
+
+
+class Leases:
+    """Wraps `ask`, so that of all workers only one asks a question at a time."""
+
+    def __init__(self, region: Region, path: Path, ask: Callable[[Question], Awaitable[Outcome]]) -> None:
+        self._region = region
+        self._path = path
+        self._ask = ask
+        self._waiting: dict[Question, asyncio.Future[Outcome]] = {}
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen for other workers, in the running loop. Where sockets cannot be, looking again has to do."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        own = self._path_of(self._region.place)
+        try:
+            # The place is ours alone, so what lies there is a dead predecessor's.
+            own.unlink(missing_ok=True)
+            listener.bind(os.fspath(own))
+        except OSError as error:
+            LOGGER.warning("workers cannot wake each other at %s: %s", own, error.strerror)
+            listener.close()
+            return
+        self._socket = listener
+        asyncio.get_running_loop().add_reader(listener, self._hear)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._socket:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+            with contextlib.suppress(OSError):
+                self._path_of(self._region.place).unlink()
+
+    async def ask_once(self, question: Question, *, lease_s: float) -> Outcome:
+        """Ask, unless another worker does: then wait for what it learns. `lease_s` bounds how long it may take."""
+        while not self._region.take_lease(question, int(lease_s * 1000)):
+            if told := await self._wait(question):
+                return told
+        # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was just
+        # kept, so that a refresh of an older record still asks.
+        if found := self._region.recall(question):
+            self._tell(self._region.release_lease(question), question, found)
+            return found
+        outcome = Outcome.OVERLOADED
+        try:
+            outcome = await self._ask(question)
+        finally:
+            self._tell(self._region.release_lease(question), question, outcome)
+        return outcome
+
+    async def _wait(self, question: Question) -> Outcome | None:
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[question] = told
+        try:
+            async with asyncio.timeout(RECHECK_S):
+                return await told
+        except TimeoutError:
+            return self._region.recall(question)
+        finally:
+            del self._waiting[question]
+
+    def _tell(self, waiting: int, question: Question, outcome: Outcome) -> None:
+        if not waiting or not self._socket:
+            return
+        message = bytes((question.registry, outcome.code)) + question.id.encode()
+        for place in _places(waiting):
+            # Who cannot be told looks again by himself.
+            with contextlib.suppress(OSError):
+                self._socket.sendto(message, os.fspath(self._path_of(place)))
+
+    def _hear(self) -> None:
+        assert self._socket  # noqa: S101 - the reader is removed before
+        while True:
+            try:
+                message = self._socket.recv(MESSAGE_BYTES_MAX)
+            except OSError:
+                return
+            if len(message) > 2:  # noqa: PLR2004 - registry and code
+                question = Question(message[0], message[2:].decode(errors="replace"))
+                told = self._waiting.get(question)
+                if told and not told.done():
+                    told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
+
+    def _path_of(self, place: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{place}")
+
+
+def _places(bits: int) -> Iterator[int]:
+    """Name the bits that are set: bit 0 is place 1."""
+    return (place + 1 for place in range(bits.bit_length()) if bits >> place & 1)

@@ -1,0 +1,187 @@
+"""Several workers over one region: one answer, one flight, and no worker's death is anybody's."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+import service
+from backendify.rehearsal.behaviour import Behaviour
+from backendify.rehearsal.companies import Company
+from backendify.rehearsal.registry import Registry
+
+COMPANIES = {str(number): Company(str(number), f"Company {number}") for number in range(2000)}
+
+
+def workers_of(running: service.Service) -> list[int]:
+    pid = running.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in children.split()]
+
+
+async def ask(running: service.Service, company_id: str) -> int:
+    """Ask on a connection of its own: the kernel chooses the worker."""
+    try:
+        async with service.Customer(running.port) as customer:
+            return (await customer.ask(company_id))[0]
+    except (OSError, asyncio.IncompleteReadError):
+        return 0  # the worker died with the connection
+
+
+async def test_what_one_worker_keeps_the_others_tell() -> None:
+    port = service.free_port()
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, "--workers", "3", "--admin", f"127.0.0.1:{port}", "--deadline", "30s"
+        ) as running,
+        httpx.AsyncClient() as operators,
+    ):
+        assert len(workers_of(running)) == 3
+        for _ in range(2):
+            statuses = await asyncio.gather(*(ask(running, number) for number in list(COMPANIES)[:300]))
+            assert set(statuses) == {200}
+        assert registry.counts.requests == 300
+        stats = (await operators.get(f"http://127.0.0.1:{port}/stats")).json()
+        assert (stats["hits"], stats["misses"], stats["stored"]) == (300, 300, 300), "over all workers"
+
+
+async def test_one_flight_over_all_workers() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=300), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--workers", "4", "--deadline", "30s") as running,
+    ):
+        for number in ("1", "2", "3"):
+            statuses = await asyncio.gather(*(ask(running, number) for _ in range(50)))
+            assert set(statuses) == {200}
+        assert registry.counts.by_number_max == 1
+        registry.behaviour = Behaviour(latency_median_ms=300, error_share=1.0)
+        assert set(await asyncio.gather(*(ask(running, "4") for _ in range(50)))) == {502}
+        assert registry.counts.by_number["4"] == 1, "a failure is shared by all who wait"
+
+
+async def test_a_dead_worker_s_lease_is_taken_over() -> None:
+    async with (
+        Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, "--workers", "2", "--deadline", "30s", "--fetch-timeout", "60s"
+        ) as running,
+    ):
+        asking = [asyncio.create_task(ask(running, "7")) for _ in range(20)]
+        while not registry.counts.waiting:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert registry.counts.requests == 1
+        registry.behaviour = Behaviour()
+        for worker in workers_of(running):
+            # Whichever of the two holds the lease: with it gone, the other must ask by itself.
+            if registry.counts.requests == 1:
+                os.kill(worker, signal.SIGKILL)
+                await asyncio.sleep(1.5)
+        statuses = await asyncio.gather(*asking)
+        assert set(statuses) <= {0, 200}
+        assert await ask(running, "7") == 200
+
+
+async def test_killing_workers_loses_no_service_and_no_answer() -> None:
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--workers", "2", "--deadline", "30s") as running,
+    ):
+        for turn in range(6):
+            asking = [asyncio.create_task(ask(running, str(number + turn * 100))) for number in range(100)]
+            await asyncio.sleep(0.02)
+            os.kill(workers_of(running)[turn % 2], signal.SIGKILL)
+            assert set(await asyncio.gather(*asking)) <= {0, 200}
+            while await ask(running, str(turn)) != 200:
+                await asyncio.sleep(0.05)
+            while len(workers_of(running)) < 2:
+                await asyncio.sleep(0.05)
+        for number in list(COMPANIES)[:600]:
+            answer = await running.get(number)
+            assert answer.json()["name"] == COMPANIES[number].name
+        assert await running.stop() == 0
+    assert "Traceback" not in "".join(running.lines)
+
+
+async def test_answers_survive_a_restart(tmp_path: Path) -> None:
+    cache = ("--cache-path", str(tmp_path / "cache"))
+    async with Registry(Behaviour(), COMPANIES) as registry:
+        for found in ("new", "with what it held"):
+            async with service.running({"im": registry.url}, *cache, "--lame-duck", "0s") as running:
+                for number in list(COMPANIES)[:100]:
+                    assert (await running.get(number)).status_code == 200
+                assert await running.stop() == 0
+            assert any(found in line for line in running.lines)
+        assert registry.counts.requests == 100
+        async with service.running({"gg": registry.url}, *cache) as running:
+            assert (await running.get("1", "gg")).status_code == 200
+        assert registry.counts.requests == 101, "another country's answers are never told"
+
+
+async def test_a_damaged_file_is_replaced_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    path.write_bytes(b"not a cache" * 1000)
+    path.chmod(0o600)
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running({"im": registry.url}, "--cache-path", str(path)) as running,
+    ):
+        assert (await running.get("1")).status_code == 200
+        assert sum("started anew" in line for line in running.lines) == 1
+
+
+async def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "open").write_bytes(b"")
+    (tmp_path / "open").chmod(0o666)
+    (tmp_path / "folder").mkdir()
+    for options, words in (
+        (("--cache-path", str(tmp_path / "none" / "cache")), "director"),
+        (("--cache-path", str(tmp_path / "link")), "symbolic link"),
+        (("--cache-path", str(tmp_path / "open")), "other users"),
+        (("--cache-path", str(tmp_path / "folder")), "ordinary file"),
+        (("--cache-size", "1K"), "--cache-size"),
+        (("--memory", "64M", "--cache-size", "60M", "--cache-path", "/dev/shm/backendify-test"), "60M"),  # noqa: S108
+    ):
+        status, told = await service.failing({"im": "http://127.0.0.1:1"}, *options)
+        assert status == 2, (options, told)
+        assert told.count("\n") == 1, told
+        assert words in told
+
+
+async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path) -> None:
+    cache = ("--cache-path", str(tmp_path / "cache"))
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running({"im": registry.url}, *cache) as first,
+        service.running({"im": registry.url}, *cache) as second,
+    ):
+        assert (await first.get("1")).status_code == 200
+        assert "hit" in (await second.get("1")).headers["cache-status"]
+        assert registry.counts.requests == 1
+        status, told = await service.failing({"gg": registry.url}, *cache)
+        assert status == 2
+        assert "in use by a service with another configuration" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a full disk, because only root may mount one")
+async def test_a_full_disk_is_an_error_at_start_and_not_a_crash(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = await asyncio.create_subprocess_exec(
+        "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)
+    )
+    if await mount.wait():
+        pytest.skip("NOT TESTED: a full disk, because this system lets nobody mount one")
+    try:
+        options = ("--cache-path", str(folder / "cache"), "--cache-size", "2M")
+        status, told = await service.failing({"im": "http://127.0.0.1:1"}, *options)
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", str(folder))).wait()
+    assert status == 2
+    assert told.count("\n") == 1
+    assert "no room" in told

@@ -1,0 +1,239 @@
+"""Limits in recorded trees of control groups, and what the plan makes of them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from backendify.memory import (
+    BASE_BYTES,
+    KIB,
+    MIB,
+    SHARE_BYTES,
+    Limit,
+    NotEnoughMemory,
+    current_bytes,
+    find_limit,
+    plan,
+    rss_bytes,
+    size_text,
+)
+
+RECORDED = Path(__file__).with_name("cgroups")
+POD = "/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5a0f.slice"
+MACHINE = Limit(996_624 * KIB, "physical memory")
+
+
+def lay_out(name: str, root: Path) -> Path:
+    """Turn a recording into files under `root`."""
+    for entry in (RECORDED / f"{name}.txt").read_text().removeprefix("== ").split("\n== "):
+        path, _, text = entry.partition("\n")
+        (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        (root / path.lstrip("/")).write_text(text)
+    return root
+
+
+LIMITS = {
+    "v1-docker-host": Limit(128 * MIB, "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    "v1-docker-private": Limit(128 * MIB, "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    # The pod allows less than the container, and only the hierarchical limit shows it from inside.
+    "v1-kubernetes-pod": Limit(192 * MIB, "/sys/fs/cgroup/memory/memory.stat"),
+    "v1-kubernetes-node": Limit(
+        192 * MIB, "/sys/fs/cgroup/memory/kubepods/burstable/pod5a0f/77aa/memory.stat"
+    ),
+    "v1-unlimited": MACHINE,
+    "v2-nested-parent": Limit(96 * MIB, "/sys/fs/cgroup/system.slice/memory.max"),
+    "v2-high": Limit(160 * MIB, "/sys/fs/cgroup/system.slice/backendify.service/memory.high"),
+    "v2-docker-host": Limit(128 * MIB, "/sys/fs/cgroup/memory.max"),
+    "v2-docker-private": Limit(128 * MIB, "/sys/fs/cgroup/memory.max"),
+    "v2-kubernetes-node": Limit(192 * MIB, f"{POD}/memory.max"),
+    # Here nothing shows the pod's 192M: a private namespace of v2 hides what lies above.
+    "v2-kubernetes-private": Limit(256 * MIB, "/sys/fs/cgroup/memory.max"),
+    "v2-unlimited": MACHINE,
+}
+
+
+def test_every_recording_is_used() -> None:
+    assert {path.stem for path in RECORDED.glob("*.txt")} == set(LIMITS)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits(name: str, tmp_path: Path) -> None:
+    assert find_limit(lay_out(name, tmp_path)) == LIMITS[name]
+
+
+HELD = {
+    "v1-docker-private": ("memory", 225_280),
+    "v1-kubernetes-node": ("memory/kubepods/burstable/pod5a0f/77aa", 151_552),
+    "v2-high": ("system.slice/backendify.service", 151_552),
+    "v2-docker-private": (".", 155_648),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_a_group_holds(name: str, tmp_path: Path) -> None:
+    folder, held = HELD[name]
+    root = lay_out(name, tmp_path)
+    assert current_bytes(root) == held
+    stat = root / "sys/fs/cgroup" / folder / "memory.stat"
+    stat.write_text(stat.read_text().replace("shmem 0", "shmem 4096"))
+    assert current_bytes(root) == held + 4_096
+
+
+def test_a_lower_limit_further_up_counts(tmp_path: Path) -> None:
+    root = lay_out("v2-kubernetes-node", tmp_path)
+    (root / "sys/fs/cgroup/kubepods.slice/memory.max").write_text("67108864\n")
+    assert find_limit(root) == Limit(64 * MIB, "/sys/fs/cgroup/kubepods.slice/memory.max")
+
+
+def test_another_groups_limit_does_not_count(tmp_path: Path) -> None:
+    """What lies in a container under the name its group has outside is a child's, not its own."""
+    root = lay_out("v2-docker-host", tmp_path)
+    (root / "sys/fs/cgroup/docker").mkdir()
+    (root / "sys/fs/cgroup/docker/memory.max").write_text("1048576\n")
+    assert find_limit(root).bytes == 128 * MIB
+
+
+def test_a_group_outside_of_the_namespace_is_not_looked_for(tmp_path: Path) -> None:
+    root = lay_out("v2-docker-private", tmp_path)
+    (root / "proc/self/cgroup").write_text("0::/../sibling\n")
+    assert find_limit(root) == LIMITS["v2-docker-private"]
+
+
+def test_where_nothing_tells(tmp_path: Path) -> None:
+    assert find_limit(tmp_path) == Limit(None, "assuming 128M")
+    assert rss_bytes(tmp_path) == 0
+    assert current_bytes(tmp_path) == 0
+    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 156
+
+
+@pytest.mark.parametrize("text", ["", "max", "-1", "1e9", "\0\xff", "12 34"])
+def test_a_limit_that_is_no_number_is_none(text: str, tmp_path: Path) -> None:
+    root = lay_out("v2-docker-private", tmp_path)
+    (root / "sys/fs/cgroup/memory.max").write_text(text)
+    assert find_limit(root) == MACHINE
+
+
+@pytest.mark.parametrize("text", ["", "0", "0:", "::::", "9:memory", "0::", "\0", "a b - c"])
+def test_nonsense_about_groups_is_no_group(text: str, tmp_path: Path) -> None:
+    for name in ("cgroup", "mountinfo"):
+        root = lay_out("v1-docker-private", tmp_path / name)
+        (root / "proc/self" / name).write_text(text)
+        assert find_limit(root) in (MACHINE_OF_DOCKER, LIMITS["v1-docker-private"])
+
+
+MACHINE_OF_DOCKER = Limit(24_684_084 * KIB, "physical memory")
+
+
+def test_of_this_process() -> None:
+    """The kernel's own files: 32 MiB more are seen, a limit is found."""
+    before = rss_bytes()
+    held = bytearray(32 * MIB)
+    held[:: 4 * KIB] = b"x" * (32 * MIB // (4 * KIB))
+    assert rss_bytes() - before >= 30 * MIB
+    assert current_bytes() > 0
+    assert (find_limit().bytes or 0) > 32 * MIB
+
+
+# limit, workers, cache asked for, in memory -> cache, connections, waiters, fetches
+PLANS = [
+    (53 * MIB, 1, None, True, (1 * MIB, 27, 18, 9)),
+    (64 * MIB, 1, None, True, (7 * MIB, 90, 60, 30)),
+    (128 * MIB, 1, None, True, (42 * MIB, 468, 312, 156)),
+    (128 * MIB, 1, None, False, (800 * MIB, 468, 312, 156)),
+    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 102, 68, 34)),
+    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 999, 666, 333)),
+    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 468, 312, 156)),
+    (256 * MIB, 1, None, True, (102 * MIB, 1_383, 922, 461)),
+    (256 * MIB, 2, None, True, (71 * MIB, 786, 524, 262)),
+    (1024 * MIB, 1, None, True, (409 * MIB, 1_536, 1_024, 512)),
+    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 1_536, 1_024, 512)),
+]
+
+
+@pytest.mark.parametrize(("limit_bytes", "workers", "cache_size", "in_memory", "expected"), PLANS)
+def test_plans(
+    limit_bytes: int, workers: int, cache_size: int | None, expected: tuple[int, ...], *, in_memory: bool
+) -> None:
+    limit = Limit(limit_bytes, "a test")
+    made = plan(limit, cache_size=cache_size, region_is_memory=in_memory, workers=workers)
+    assert (made.region_bytes, made.connections_max, made.waiters_max, made.fetches_max) == expected
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_every_plan_adds_up_and_keeps_its_headroom(workers: int, *, in_memory: bool) -> None:
+    planned = 0
+    for limit_mib in range(1, 2_048, 3):
+        limit = Limit(limit_mib * MIB + 4_095, "a test")
+        try:
+            made = plan(limit, cache_size=None, region_is_memory=in_memory, workers=workers)
+        except NotEnoughMemory:
+            assert planned == 0, "a larger limit never holds less"
+            continue
+        planned += 1
+        region = made.region_bytes if in_memory else 0
+        assert limit.bytes is not None
+        assert made.base_bytes + region + made.fetches_max * SHARE_BYTES + made.headroom_bytes == limit.bytes
+        assert made.headroom_bytes * 10 >= limit.bytes
+        assert made.fetches_max >= 8
+        assert made.base_bytes >= workers * BASE_BYTES
+        assert made.region_bytes >= MIB
+    assert planned > 0
+
+
+TOO_SMALL = "a memory limit of {} (--memory) is too small: the service needs {} at least"
+TOO_LARGE = "a cache of 100M in memory does not fit a memory limit of 128M (--memory): 68M at most, {}"
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "workers", "cache_size", "says"),
+    [
+        (48, 1, None, TOO_SMALL.format("48M", "53M")),
+        (0, 1, None, TOO_SMALL.format("0", "53M")),
+        (64, 2, None, TOO_SMALL.format("64M", "128M")),
+        (128, 1, 100 * MIB, TOO_LARGE.format("more on a disk or with a higher limit")),
+    ],
+)
+def test_what_cannot_hold_is_refused(limit_mib: int, workers: int, cache_size: int | None, says: str) -> None:
+    with pytest.raises(NotEnoughMemory) as raised:
+        plan(
+            Limit(limit_mib * MIB, "--memory"), cache_size=cache_size, region_is_memory=True, workers=workers
+        )
+    assert str(raised.value) == says
+
+
+def test_what_a_refusal_offers_holds() -> None:
+    plan(Limit(53 * MIB, "a test"), cache_size=None, region_is_memory=True)
+    plan(Limit(128 * MIB, "a test"), cache_size=None, region_is_memory=True, workers=2)
+    plan(Limit(128 * MIB, "a test"), cache_size=68 * MIB, region_is_memory=True)
+
+
+def test_one_line_says_what_was_found_and_chosen() -> None:
+    found = Limit(128 * MIB, "/sys/fs/cgroup/memory.max")
+    made = plan(found, cache_size=None, region_is_memory=True)
+    assert made.line() == (
+        "memory: limit 128M (/sys/fs/cgroup/memory.max): 45M service, 42M cache in memory, 468 connections, "
+        "312 waiting customers, 156 fetches, 12M headroom"
+    )
+    unknown = plan(Limit(None, "assuming 128M"), cache_size=None, region_is_memory=False)
+    assert unknown.line().startswith(
+        "memory: no limit found (assuming 128M): 45M service, 800M cache on disk, "
+    )
+    assert asdict(unknown)["limit"] == {"bytes": None, "source": "assuming 128M"}
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1023, "1023"),
+        (1024, "1K"),
+        (1536, "1.5K"),
+        (MIB - 1, "1023K"),
+        (64 * MIB, "64M"),
+        (1536 * MIB, "1.5G"),
+    ],
+)
+def test_sizes_are_written_as_users_do(size: int, text: str) -> None:
+    assert size_text(size) == text
