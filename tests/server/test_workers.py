@@ -63,6 +63,8 @@ async def test_one_flight_over_all_workers() -> None:
         assert registry.counts.by_number["4"] == 1, "a failure is shared by all who wait"
 
 
+# Slow: where both workers die, a successor in the dead one's place keeps its lease alive until it ends by time.
+@pytest.mark.slow
 async def test_a_dead_worker_s_lease_is_taken_over() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
