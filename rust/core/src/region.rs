@@ -156,7 +156,9 @@ impl Region {
             open_region(path, options, buckets, words)?;
         let is_new = opened != Opened::Attached;
         let Identity { seed, lifetimes, .. } = identity;
-        Ok((Self::over(mapping, buckets, seed, lifetimes, owner, members.into(), is_new), opened))
+        let region = Self::over(mapping, buckets, seed, lifetimes, owner, members.into(), is_new);
+        region.forget_leases();
+        Ok((region, opened))
     }
 
     fn over(

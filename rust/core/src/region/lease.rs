@@ -106,6 +106,17 @@ impl<'a> Leases<'a> {
         Lease::Mine
     }
 
+    /// Frees what a dead predecessor in this worker's place still holds: by its place alone it would seem alive.
+    pub(super) fn forget(&self, worker: u8) {
+        for pair in self.0.chunks_exact(LEASE_WORDS) {
+            let Some(holder) = pair.first() else { continue };
+            let seen = Holder(holder.load(Ordering::Acquire));
+            if seen.worker() == Some(worker) {
+                let _ = holder.compare_exchange(seen.0, Holder::FREE.0, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+    }
+
     /// Lets a question's lease go: the workers who wait, one bit each.
     pub(super) fn release(&self, hash: u64, worker: u8) -> u64 {
         for (holder, waiting) in self.places(hash) {
@@ -161,6 +172,13 @@ impl Region {
         }
     }
 
+    /// Frees the leases of whoever had this worker's place before.
+    pub(super) fn forget_leases(&self) {
+        if let Some(worker) = self.lease_worker() {
+            Leases::new(self.leases()).forget(worker);
+        }
+    }
+
     fn leases(&self) -> &[AtomicU64] {
         self.words.get(layout::LEASES..layout::LEASES + layout::LEASE_WORDS).unwrap_or_default()
     }
@@ -203,6 +221,16 @@ mod tests {
         assert_eq!(Leases::new(&words).release(hash, 3), 1 << 5 | 1 << 0);
         assert_eq!(Leases::new(&words).release(hash, 3), 0);
         assert_eq!(take(&words, hash, 5), Lease::Mine);
+    }
+
+    #[test]
+    fn a_successor_frees_what_its_place_held() {
+        let words = table(64);
+        assert_eq!(take(&words, 9 << 32, 0), Lease::Mine);
+        assert_eq!(take(&words, 8 << 32, 1), Lease::Mine);
+        Leases::new(&words).forget(0);
+        assert_eq!(take(&words, 9 << 32, 1), Lease::Mine);
+        assert_eq!(take(&words, 8 << 32, 0), Lease::Theirs(1), "others keep theirs");
     }
 
     #[test]
