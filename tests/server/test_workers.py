@@ -63,8 +63,6 @@ async def test_one_flight_over_all_workers() -> None:
         assert registry.counts.by_number["4"] == 1, "a failure is shared by all who wait"
 
 
-# Slow: two workers die one after the other, and each is waited for.
-@pytest.mark.slow
 async def test_a_dead_worker_s_lease_is_taken_over() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
