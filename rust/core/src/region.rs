@@ -82,6 +82,9 @@ use vouch::Vouched;
 /// How often a store begins again because somebody else wrote meanwhile.
 const PUT_TRIES: usize = 4;
 
+/// On a disk one visit in so many is marked: a mark dirties a page, which then is written back.
+const VISITS_ON_DISK: usize = 8;
+
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found<'b> {
@@ -206,8 +209,8 @@ impl Region {
     /// The same, counted as nothing: for those who look again behind a question that was counted.
     pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let hit = self.wanted(key).and_then(|(places, wanted)| {
-            // The second bucket comes from memory while the first is searched.
-            if let Some(second) = self.bucket(places.second) {
+            // The second bucket comes from memory while the first is searched; from a disk only when it is needed.
+            if let Some(second) = self.bucket(places.second).filter(|_| self.words.is_memory()) {
                 second.approach();
             }
             self.look(places.first, &wanted, now, page)
@@ -218,7 +221,7 @@ impl Region {
             let age_ds = self.ages.age_ds(entry.head.stamp, entry.head.is_company(), now)?;
             let record = entry.record()?;
             let visited_before = bucket.is_visited(span.slot);
-            if !visited_before {
+            if !visited_before && (self.words.is_memory() || is_marked_on_disk(span.slot, now)) {
                 bucket.visit(span.slot);
             }
             Some(Found { record, age_ds, visited_before })
@@ -275,6 +278,11 @@ impl Region {
     fn is_retired(&self, number: u8) -> bool {
         self.live.get(usize::from(number / 64)).is_none_or(|bits| bits >> (number % 64) & 1 == 0)
     }
+}
+
+/// Is this visit one of those that are marked on a disk? Each slot has its turn for a tenth of a second.
+const fn is_marked_on_disk(slot: usize, now: BootTime) -> bool {
+    (now.0 as usize).wrapping_add(slot) % VISITS_ON_DISK == 0
 }
 
 /// How many buckets and words `bytes` come to.

@@ -19,6 +19,7 @@ pub(super) struct Mapping {
     words: usize,
     /// Keeps the file's locks for as long as the memory is there (R4).
     file: Option<File>,
+    is_memory: bool,
 }
 
 const _: () = assert!(size_of::<AtomicU64>() == 8 && align_of::<AtomicU64>() <= 4096);
@@ -36,7 +37,7 @@ impl Mapping {
         // SAFETY: R1: a new mapping at an address of the kernel's choice replaces nothing.
         let base =
             unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
-        let mapping = Self { base: base.cast(), words, file: None };
+        let mapping = Self { base: base.cast(), words, file: None, is_memory: true };
         mapping.advise(MmapAdvise::MADV_HUGEPAGE);
         Ok(mapping)
     }
@@ -49,7 +50,7 @@ impl Mapping {
         // SAFETY: R1, as above. R2: the caller holds the file's lock, so nobody who keeps to it makes the file shorter.
         let base = unsafe { mmap(hint, bytes, protection, MapFlags::MAP_SHARED, &file, 0) }?;
         let is_memory = matches!(file_system_of(&file), Ok(FileSystem::Memory));
-        let mapping = Self { base: base.cast(), words, file: Some(file) };
+        let mapping = Self { base: base.cast(), words, file: Some(file), is_memory };
         mapping.advise(MmapAdvise::MADV_RANDOM); // a look-up touches two pages, and never their neighbours
         if is_memory {
             // Where the file system has them: one translation for 512 buckets. On a disk each fault would read 2 MiB: with
@@ -62,6 +63,11 @@ impl Mapping {
     /// The file, to ask about its locks.
     pub(super) const fn file(&self) -> Option<&File> {
         self.file.as_ref()
+    }
+
+    /// Is every page here for good, or may the kernel have written it back to a disk?
+    pub(super) const fn is_memory(&self) -> bool {
+        self.is_memory
     }
 
     /// Tells the kernel how the memory is used; it may not care.

@@ -18,6 +18,12 @@ impl Mapping {
     pub(super) fn anonymous(words: usize) -> Result<Self, ()> {
         Ok(Self((0..words).map(|_| AtomicU64::new(0)).collect()))
     }
+
+    /// It is.
+    #[expect(clippy::unused_self, reason = "a mapping may lie on a disk, and this stands in its place")]
+    pub(super) const fn is_memory(&self) -> bool {
+        true
+    }
 }
 
 impl Deref for Mapping {
