@@ -209,8 +209,10 @@ impl Region {
     /// The same, counted as nothing: for those who look again behind a question that was counted.
     pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let hit = self.wanted(key).and_then(|(places, wanted)| {
-            // The second bucket comes from memory while the first is searched; from a disk only when it is needed.
-            if let Some(second) = self.bucket(places.second).filter(|_| self.words.is_memory()) {
+            // The second bucket comes while the first is searched.
+            if !self.words.is_memory() {
+                self.words.read_ahead(HEADER_WORDS + places.second as usize * PAGE_WORDS);
+            } else if let Some(second) = self.bucket(places.second) {
                 second.approach();
             }
             self.look(places.first, &wanted, now, page)

@@ -70,6 +70,15 @@ impl Mapping {
         self.is_memory
     }
 
+    /// Has the kernel read the page at this word from its disk meanwhile, if it is not here; waits for nothing.
+    pub(super) fn read_ahead(&self, word: usize) {
+        if let Some(page) = self.get(word..word.saturating_add(super::layout::PAGE_WORDS)) {
+            let start = NonNull::from(page).cast();
+            // SAFETY: R1: the page is this mapping's own. The advice changes nothing that memory holds.
+            let _ = unsafe { madvise(start, size_of_val(page), MmapAdvise::MADV_WILLNEED) };
+        }
+    }
+
     /// Tells the kernel how the memory is used; it may not care.
     fn advise(&self, advice: MmapAdvise) {
         // SAFETY: R1: the range is this mapping's own. Neither advice that is given here changes what memory holds.
