@@ -1,0 +1,137 @@
+"""`backendify rehearse`: flaky registries and impatient customers, played against a server, and a score."""
+
+import json
+import resource
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from socket import gaierror, getaddrinfo
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from backendify import _core
+from backendify.rehearsal import plan, scored
+from backendify.rehearsal.child import Child
+from backendify.rehearsal.plot import plotted
+from backendify.rehearsal.weighed import Scales
+from backendify.settings import BadSettings
+
+_FAILED: Final = 1
+
+
+class NotReady(Exception):  # noqa: N818 - what happened to the server
+    """Why customers cannot begin to come, in one sentence."""
+
+
+def run(arguments: list[str]) -> int:
+    """Rehearse as these arguments say: the exit status. Raises :class:`BadSettings` for wrong ones."""
+    wanted = plan.read(arguments)
+    if wanted is None:
+        return 0
+    try:
+        with ExitStack() as ending:
+            return _rehearse(wanted, ending)
+    except (NotReady, OSError) as error:
+        sys.stderr.write(f"backendify: {error}\n")
+        return _FAILED
+
+
+def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
+    scales: list[Scales] = []
+
+    def on_listening(registries: list[tuple[str, str]]) -> str | None:
+        pairs = [f"{country}={url}" for country, url in registries]
+        _tell(f"registries  {' '.join(pairs)}")
+        if wanted.registries_only:
+            _tell("Ctrl-C ends them.")
+            return None
+        weighed = wanted.memory_of
+        if wanted.target:
+            address = _address(wanted.target)
+        else:
+            child = ending.enter_context(_started(pairs, wanted.server_options))
+            address, weighed = child.address, weighed or str(child.pid)
+        _wait_for(address)
+        _allow_sockets()
+        if weighed:
+            scales.append(Scales(weighed))
+        _tell(f"server      http://{address}")
+        return address
+
+    def on_line(line: str) -> None:
+        for one in scales:
+            line += f"  server {one.weigh() >> 20} MiB"
+        _tell(line)
+
+    try:
+        report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, on_listening, on_line))
+    except ValueError as error:
+        message = f"{wanted.name}: {error}"
+        raise BadSettings(message) from None
+    except KeyboardInterrupt:
+        if wanted.registries_only:
+            return 0
+        raise
+    if scales:
+        report["server_memory_bytes_peak"] = scales[0].peak_bytes
+    verdict = scored.verdict(report, wanted.sla_percent)
+    report |= {"profile": wanted.name, "sla_percent": wanted.sla_percent, "verdict": verdict or "met"}
+    for path, write in _files(wanted):
+        path.write_text(write(report), encoding="utf-8")
+    _tell(scored.told(report))
+    if verdict:
+        sys.stderr.write(f"backendify: {verdict}\n")
+        return _FAILED
+    return 0
+
+
+def _files(wanted: plan.Plan) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:
+    if wanted.json:
+        yield wanted.json, lambda report: json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    if wanted.plot:
+        yield wanted.plot, plotted
+
+
+@contextmanager
+def _started(pairs: list[str], options: tuple[str, ...]) -> Iterator[Child]:
+    try:
+        with Child(pairs, options) as child:
+            yield child
+    except EOFError as error:
+        raise NotReady(str(error)) from None
+
+
+def _address(target: str) -> str:
+    """Resolve the target once: the customers' ADDRESS:PORT."""
+    parts = urlsplit(target)
+    try:
+        host, port = getaddrinfo(parts.hostname, parts.port or 80, proto=6)[0][4][:2]
+    except gaierror as error:
+        message = f"--target {target}: {error.strerror}"
+        raise NotReady(message) from None
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _wait_for(address: str) -> None:
+    """Ask for /status once, past any proxy: whoever answers can be rehearsed, whatever he says."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(f"http://{address}/status", timeout=10).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError as error:
+        message = f"nobody answers at http://{address}: {getattr(error, 'reason', error)}"
+        raise NotReady(message) from None
+
+
+def _allow_sockets() -> None:
+    """Let this process have as many sockets as it may; the server was started with what it is given."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
