@@ -16,6 +16,7 @@ __all__ = [
     "is_memory",
     "normalise",
     "parse_query",
+    "rehearse",
 ]  # fmt: skip
 
 BUILD_PROFILE: Final[str]

@@ -62,28 +62,32 @@ def read(arguments: list[str]) -> Plan | None:
         message = f"{shown(server_options[0])}: the server's options; expected none, as none is started"
         raise BadSettings(message)
     name = given.pop("profile")
-    return Plan(name=name, profile=json.dumps(_profile(name)), server_options=server_options, **given)
+    return Plan(name=name, profile=_profile(name), server_options=server_options, **given)
 
 
-def _profile(name: str) -> dict[str, Any]:
+def _profile(name: str) -> str:
+    """Read a profile as JSON: `_core` judges it."""
     shipped = files("backendify.rehearsal") / "profiles" / f"{name}.toml"
     try:
         text = (shipped if name in _PROFILES else Path(name)).read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return json.dumps(tomllib.loads(text), allow_nan=False)
     except OSError as error:
         expected = f"expected {', '.join(_PROFILES)}, or a TOML file"
         message = f"{shown(name)}: cannot be read ({error.strerror}); {expected}"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"{shown(name)}: is no TOML: {error}"
+    except (
+        TypeError,
+        ValueError,
+    ):  # JSON has neither: it comes after TOML's own error, which is a ValueError
+        message = f"{shown(name)}: holds a date or no number; expected numbers, texts, tables and lists"
     raise BadSettings(message)
 
 
 def _is_target(target: str) -> bool:
     try:
         parts = urlsplit(target)
-        return bool(
-            parts.scheme == "http" and parts.hostname and parts.port != 0 and parts.path in {"", "/"}
-        )
+        return bool(parts.scheme == "http" and parts.hostname and parts.port != 0 and parts.path in {"", "/"})
     except ValueError:
         return False
 
@@ -97,7 +101,9 @@ def _command() -> click.Command:
         params=[
             click.Argument(["profile"], default="fire"),
             click.Option(["--target"], metavar="URL", help="Ask this server; otherwise one is started."),
-            click.Option(["--registries-only"], is_flag=True, help="Run the registries, and nobody who asks."),
+            click.Option(
+                ["--registries-only"], is_flag=True, help="Run the registries, and nobody who asks."
+            ),
             click.Option(["--json"], type=path, help="Write the score to this file."),
             click.Option(["--plot"], type=path, help="Draw rate and success over time: an SVG."),
             click.Option(
@@ -109,7 +115,9 @@ def _command() -> click.Command:
                 help="So many requests must be answered right, in time, at the first try.",
             ),
             click.Option(
-                ["--memory-of"], metavar="PID|FILE", help="Weigh this process, or read a cgroup's memory.current."
+                ["--memory-of"],
+                metavar="PID|FILE",
+                help="Weigh this process, or read a cgroup's memory.current.",
             ),
         ],
     )

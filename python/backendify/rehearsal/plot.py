@@ -7,6 +7,7 @@ from typing import Any, Final
 _WIDTH: Final = 900
 _HEIGHT: Final = 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 60, 40, 40
+_FONT: Final = 'font-family="sans-serif" font-size="12"'
 _INNER: Final = (_WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM)
 _RIGHT_COLOUR, _BOUND_COLOUR, _RATE_COLOUR = "#1a7f37", "#8250df", "#8c959f"
 
@@ -56,8 +57,7 @@ def plotted(report: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-            ' font-family="sans-serif" font-size="12">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_FONT}>',
             f"<title>{escape(report['profile'])}: {report['right_percent']} % right in time</title>",
             f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
             *away,

@@ -2,12 +2,14 @@
 
 import json
 import resource
+import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from socket import gaierror, getaddrinfo
+from socket import create_connection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +32,9 @@ def run(arguments: list[str]) -> int:
     wanted = plan.read(arguments)
     if wanted is None:
         return 0
+    # However it is told to end, the server that it started ends first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as ending:
             return _rehearse(wanted, ending)
@@ -39,34 +44,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
-    scales: list[Scales] = []
-
-    def on_listening(registries: list[tuple[str, str]]) -> str | None:
-        pairs = [f"{country}={url}" for country, url in registries]
-        _tell(f"registries  {' '.join(pairs)}")
-        if wanted.registries_only:
-            _tell("Ctrl-C ends them.")
-            return None
-        weighed = wanted.memory_of
-        if wanted.target:
-            address = _address(wanted.target)
-        else:
-            child = ending.enter_context(_started(pairs, wanted.server_options))
-            address, weighed = child.address, weighed or str(child.pid)
-        _wait_for(address)
-        _allow_sockets()
-        if weighed:
-            scales.append(Scales(weighed))
-        _tell(f"server      http://{address}")
-        return address
-
-    def on_line(line: str) -> None:
-        for one in scales:
-            line += f"  server {one.weigh() >> 20} MiB"
-        _tell(line)
-
+    for path, _ in _files(wanted):
+        path.touch()  # what cannot be written is told now, not after a minute
+    stage = Stage(wanted, ending)
     try:
-        report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, on_listening, on_line))
+        report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, stage.on_listening, stage.on_line))
     except ValueError as error:
         message = f"{wanted.name}: {error}"
         raise BadSettings(message) from None
@@ -74,8 +56,8 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
         if wanted.registries_only:
             return 0
         raise
-    if scales:
-        report["server_memory_bytes_peak"] = scales[0].peak_bytes
+    if stage.scales:
+        report["server_memory_bytes_peak"] = stage.scales.peak_bytes
     verdict = scored.verdict(report, wanted.sla_percent)
     report |= {"profile": wanted.name, "sla_percent": wanted.sla_percent, "verdict": verdict or "met"}
     for path, write in _files(wanted):
@@ -85,6 +67,38 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
         sys.stderr.write(f"backendify: {verdict}\n")
         return _FAILED
     return 0
+
+
+class Stage:
+    """What `_core.rehearse` calls: brings the server once the registries listen, and tells how it goes."""
+
+    def __init__(self, wanted: plan.Plan, ending: ExitStack) -> None:
+        self.scales: Scales | None = None
+        self._wanted = wanted
+        self._ending = ending
+
+    def on_listening(self, registries: list[tuple[str, str]]) -> str | None:
+        """Give the server's address, once it answers; none when nobody is to be asked."""
+        pairs = [f"{country}={url}" for country, url in registries]
+        _tell(f"registries  {' '.join(pairs)}")
+        if self._wanted.registries_only:
+            _tell("Ctrl-C ends them.")
+            return None
+        weighed = self._wanted.memory_of
+        if self._wanted.target:
+            address = _address(self._wanted.target)
+        else:
+            child = self._ending.enter_context(_started(pairs, self._wanted.server_options))
+            address, weighed = child.address, weighed or str(child.pid)
+        _wait_for(address)
+        _allow_sockets()
+        self.scales = Scales(weighed) if weighed else None
+        _tell(f"server      http://{address}")
+        return address
+
+    def on_line(self, line: str) -> None:
+        """Tell how the last second went."""
+        _tell(f"{line}  server {self.scales.weigh() >> 20} MiB" if self.scales else line)
 
 
 def _files(wanted: plan.Plan) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:
@@ -104,14 +118,15 @@ def _started(pairs: list[str], options: tuple[str, ...]) -> Iterator[Child]:
 
 
 def _address(target: str) -> str:
-    """Resolve the target once: the customers' ADDRESS:PORT."""
+    """Find the first of the target's addresses that takes connections: the customers' ADDRESS:PORT."""
     parts = urlsplit(target)
     try:
-        host, port = getaddrinfo(parts.hostname, parts.port or 80, proto=6)[0][4][:2]
-    except gaierror as error:
-        message = f"--target {target}: {error.strerror}"
+        with create_connection((parts.hostname, parts.port or 80), timeout=10) as probe:
+            host, port, *_ = probe.getpeername()
+    except OSError as error:
+        message = f"--target {target}: {error.strerror or error}"
         raise NotReady(message) from None
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _wait_for(address: str) -> None:

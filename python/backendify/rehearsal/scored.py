@@ -19,12 +19,12 @@ def told(report: dict[str, Any]) -> str:
     requests = report["requests"]
     statuses = "  ".join(f"{status}: {count}" for status, count in report["statuses"].items())
     latencies = "  ".join(f"{name} {ms:g} ms" for name, ms in report["latency_ms"].items())
+    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
+    after = report["right_after_retries_percent"]
     lines = [
         "",
-        f"requests       {requests['asked']}, of which {report['late']} sent late"
-        f" (the latest by {report['late_ms_peak']:g} ms)",
-        f"right in time  {report['right_percent']} % at the first try,"
-        f" {report['right_after_retries_percent']} % after retries",
+        f"requests       {requests['asked']}, of which {late} were late",
+        f"right in time  {report['right_percent']} % at the first try, {after} % after retries",
         f"ideal cache    {report['bound_percent']} %; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",
         f"wrong answers  {report['wrong']}",
