@@ -1,6 +1,8 @@
 """A rehearsal's score in words."""
 
-from typing import Any
+from typing import Any, Final
+
+_PERCENTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
 
 
 def verdict(report: dict[str, Any], sla_percent: float) -> str:
@@ -18,7 +20,7 @@ def told(report: dict[str, Any]) -> str:
     """Tell the score."""
     requests = report["requests"]
     statuses = "  ".join(f"{status}: {count}" for status, count in report["statuses"].items())
-    latencies = "  ".join(f"{name} {ms:g} ms" for name, ms in report["latency_ms"].items())
+    latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
     late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
     after = report["right_after_retries_percent"]
     lines = [
