@@ -12,7 +12,8 @@ def verdict(report: dict[str, Any], sla_percent: float) -> str:
     if report["wrong"]:
         return f"{report['wrong']} wrong answers, such as {report['wrong_examples'][0]}"
     if report["right_percent"] < sla_percent:
-        return f"SLA missed: {report['right_percent']} % right in time, expected {sla_percent:g} %"
+        ideal = f"an ideal cache: {report['bound_percent']} %"
+        return f"SLA missed: {report['right_percent']} % right in time, expected {sla_percent:g} % ({ideal})"
     return ""
 
 
