@@ -16,12 +16,16 @@ __all__ = [
     "is_memory",
     "normalise",
     "parse_query",
+    "rehearse",
 ]  # fmt: skip
 
 BUILD_PROFILE: Final[str]
 VERSION: Final[str]
 
 def normalise(content_type: bytes, body: bytes) -> Outcome: ...
+def rehearse(
+    profile: str, on_listening: Callable[[list[tuple[str, str]]], str | None], on_line: Callable[[str], None]
+) -> str: ...
 def parse_query(query: bytes) -> tuple[str, str]: ...
 def is_memory(directory: str) -> bool: ...
 def end_with_parent(parent: int) -> None: ...

@@ -18,6 +18,10 @@ _BAD_USAGE = 2
 _FAILED = 1
 _INTERRUPTED = 130
 
+# Its options are its own; --help after it tells them.
+_REHEARSE = "rehearse"
+_REHEARSE_TEXT = "Play flaky registries and impatient customers against a server, and tell how well it does."
+
 _EXAMPLES = """\
 Examples:
   backendify ru=http://localhost:9001 us=http://localhost:9002
@@ -25,6 +29,7 @@ Examples:
   backendify --config backendify.toml
   backendify check us=https://registry.example/api
   backendify demo
+  backendify rehearse fire --sla 95
 """
 _RULES = """\
 Each option may also stand in the environment (BACKENDIFY_DEADLINE) or in a TOML file (deadline).
@@ -69,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == [_REHEARSE]:
+        return _rehearse(arguments[1:])
     command = _COMMANDS[arguments.pop(0)] if arguments and arguments[0] in _COMMANDS else _SERVE
     flags = _parse(command, arguments)
     if flags is None:
@@ -95,7 +102,7 @@ def _parse(command: _Command, arguments: list[str]) -> dict[str, Sequence[str]] 
     if pairs and not command.with_registries:
         message = f"registry: {command.name} brings its own registries; expected options only"
         raise BadSettings(message)
-    if stray := next((text for text in pairs if text in _COMMANDS), None):
+    if stray := next((text for text in pairs if text in {*_COMMANDS, _REHEARSE}), None):
         message = f"{stray}: a command; expected as the first argument"
         raise BadSettings(message)
     return {
@@ -134,7 +141,8 @@ class _Parser(click.Command):
         formatter.write_paragraph()
         formatter.write_text(_RULES)
         with formatter.section("Commands"):
-            formatter.write_dl([(command.name, command.text) for command in _COMMANDS.values()])
+            rows = [(command.name, command.text) for command in _COMMANDS.values()]
+            formatter.write_dl([*rows, (_REHEARSE, _REHEARSE_TEXT)])
         with formatter.section("Options"):
             options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
             formatter.write_dl([row for option in options if (row := option.get_help_record(ctx))])
@@ -211,6 +219,12 @@ def _demo(settings: Settings) -> int:
     from backendify.rehearsal.demo import run  # noqa: PLC0415 - the same
 
     return run(settings)
+
+
+def _rehearse(arguments: list[str]) -> int:
+    from backendify.rehearsal.rehearse import run  # noqa: PLC0415 - the same
+
+    return run(arguments)
 
 
 def _check(settings: Settings) -> int:

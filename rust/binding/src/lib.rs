@@ -8,6 +8,7 @@ mod outcome; // what became of a question
 mod question; // what a miss is about
 mod region; // where records lie
 mod reply; // an answer on its way to the server
+mod rehearse; // the rehearsal of a server
 mod scope; // the few keys we read of an ASGI scope
 
 use pyo3::prelude::*;
@@ -78,5 +79,18 @@ mod _core {
         backendify_core::query::parse(query)
             .map(|question| (question.country.into_owned(), question.id.into_owned()))
             .map_err(|problem| PyValueError::new_err(problem.to_string()))
+    }
+
+    /// Plays a profile, given as JSON, against the server that `on_listening` names; gives the report as JSON.
+    ///
+    /// Raises `ValueError` for a wrong profile, `OSError` when a registry cannot listen, and what the callables raise.
+    #[pyfunction]
+    fn rehearse(
+        py: Python<'_>,
+        profile: &str,
+        on_listening: Py<PyAny>,
+        on_line: Py<PyAny>,
+    ) -> PyResult<String> {
+        crate::rehearse::rehearse(py, profile, on_listening, on_line)
     }
 }

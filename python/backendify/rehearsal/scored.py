@@ -1,0 +1,56 @@
+"""A rehearsal's score in words."""
+
+from typing import Any, Final
+
+_PERCENTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
+
+
+def verdict(report: dict[str, Any], sla_percent: float) -> str:
+    """Say in one line what was missed; empty when all is well."""
+    if not report["valid"]:
+        return f"the score is invalid: {report['late']} requests were sent late, as this machine fell behind"
+    if report["wrong"]:
+        return f"{report['wrong']} wrong answers, such as {report['wrong_examples'][0]}"
+    if report["right_percent"] < sla_percent:
+        ideal = f"an ideal cache: {report['bound_percent']} %"
+        return f"SLA missed: {report['right_percent']} % right in time, expected {sla_percent:g} % ({ideal})"
+    return ""
+
+
+def told(report: dict[str, Any]) -> str:
+    """Tell the score."""
+    requests = report["requests"]
+    statuses = "  ".join(f"{status}: {count}" for status, count in report["statuses"].items())
+    latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
+    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
+    after = report["right_after_retries_percent"]
+    lines = [
+        "",
+        f"requests       {requests['asked']}, of which {late} were late",
+        f"right in time  {report['right_percent']} % at the first try, {after} % after retries",
+        f"ideal cache    {report['bound_percent']} %; reached of that: {report['of_bound_percent']} %",
+        f"latency        {latencies}  (right answers, from when the request was due)",
+        f"wrong answers  {report['wrong']}",
+        f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
+    ]
+    if "server_memory_bytes_peak" in report:
+        lines.append(f"server memory  {report['server_memory_bytes_peak'] >> 20} MiB at most")
+    for country, load in report["registries"].items():
+        lines.append(
+            f"registry {country}    {load['requests']} requests for {load['distinct']} companies"
+            f" ({load['requests_per_distinct']:g} each), {load['at_once_peak']} at once at most,"
+            f" {load['throttled_percent']:g} % throttled, {load['sockets_peak']} sockets at most"
+        )
+        lines += [_outage(outage) for outage in load["outages"]]
+    return "\n".join(lines)
+
+
+def _outage(outage: dict[str, Any]) -> str:
+    shares = "  ".join(
+        f"{kind} {100 * part['right'] / part['asked']:.1f} % of {part['asked']}"
+        for kind in ("warm", "cold")
+        if (part := outage[kind])["asked"]
+    )
+    recovery = outage["recovery_s"]
+    recovered = "never well again" if recovery is None else f"well again {recovery:.1f} s after it"
+    return f"  away {outage['begin_s']:g} s to {outage['begin_s'] + outage['length_s']:g} s: {shares}; {recovered}"

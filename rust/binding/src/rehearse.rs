@@ -1,0 +1,61 @@
+//! A rehearsal for Python: it runs without the GIL and takes it to tell how it goes.
+
+use std::net::SocketAddr;
+
+use backendify_rehearsal::{Failure, Profile, Watcher};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+/// Python's callables.
+struct Callbacks {
+    on_listening: Py<PyAny>,
+    on_line: Py<PyAny>,
+}
+
+impl Watcher for Callbacks {
+    type Error = PyErr;
+
+    fn listening(&mut self, registries: &[(String, String)]) -> PyResult<Option<SocketAddr>> {
+        Python::attach(|py| {
+            let server: Option<String> = self.on_listening.call1(py, (registries.to_vec(),))?.extract(py)?;
+            server
+                .map(|server| {
+                    let expected = "expected ADDRESS:PORT";
+                    server.parse().map_err(|_| PyValueError::new_err(format!("'{server}': {expected}")))
+                })
+                .transpose()
+        })
+    }
+
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself has one lifetime, not any: rustc refuses it"
+    )]
+    fn pulse(&mut self) -> PyResult<()> {
+        Python::attach(|py| py.check_signals())
+    }
+
+    fn line(&mut self, line: &str) -> PyResult<()> {
+        Python::attach(|py| self.on_line.call1(py, (line,)).map(drop))
+    }
+}
+
+/// Plays a profile: see `backendify_rehearsal::run`. Gives the report as JSON.
+pub(crate) fn rehearse(
+    py: Python<'_>,
+    profile: &str,
+    on_listening: Py<PyAny>,
+    on_line: Py<PyAny>,
+) -> PyResult<String> {
+    let profile = Profile::from_json(profile).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let mut callbacks = Callbacks { on_listening, on_line };
+    // Detached: it takes a minute.
+    let report = py.detach(|| backendify_rehearsal::run(&profile, &mut callbacks));
+    match report {
+        Ok(report) => {
+            serde_json::to_string(&report).map_err(|error| PyValueError::new_err(error.to_string()))
+        }
+        Err(Failure::Ended(error)) => Err(error),
+        Err(error @ Failure::Socket(..)) => Err(PyOSError::new_err(error.to_string())),
+    }
+}

@@ -1,0 +1,166 @@
+//! The customers: each comes when due, hangs up at the limit, and asks again at once.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::arrivals::{Arrival, Arrivals};
+use crate::connection::{Pool, Reply, ask, connect};
+use crate::ideal::Ideal;
+use crate::profile::Customers;
+use crate::registry::{Clock, Registry};
+use crate::score::{Asked, Score, Try};
+
+/// More customers at once than this are not let in: their requests count as failed and late.
+const AT_ONCE_MAX: usize = 20_000;
+
+/// All customers.
+pub(crate) struct Crowd {
+    pub(crate) server: SocketAddr,
+    pub(crate) customers: Customers,
+    pub(crate) registries: Vec<Rc<Registry>>,
+    pub(crate) clock: Rc<Clock>,
+    pub(crate) score: RefCell<Score>,
+    pub(crate) ideal: RefCell<Ideal>,
+    pub(crate) pool: RefCell<Pool>,
+    pub(crate) at_once: Cell<usize>,
+}
+
+impl Crowd {
+    /// Has them come, each in time; ends when the last has come, not when he is served.
+    pub(crate) async fn come(self: Rc<Self>, arrivals: Arrivals) {
+        for arrival in arrivals {
+            if arrival.at_us > self.clock.now_us() {
+                sleep_until(self.clock.at(arrival.at_us)).await;
+            }
+            let asked = self.asked(arrival);
+            if self.at_once.get() >= AT_ONCE_MAX {
+                let mut score = self.score.borrow_mut();
+                score.sent(u64::MAX);
+                score.done(asked, None, 0);
+                continue;
+            }
+            self.at_once.set(self.at_once.get() + 1);
+            tokio::task::spawn_local(Rc::clone(&self).serve(asked));
+        }
+    }
+
+    fn asked(&self, arrival: Arrival) -> Asked {
+        let behaviour = self.registries.get(arrival.registry).map(|registry| &registry.behaviour);
+        let answerable = behaviour.is_some_and(|behaviour| {
+            self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us)
+        });
+        let outage = behaviour.and_then(|behaviour| behaviour.outage(arrival.at_us));
+        let warm = self.score.borrow().was_told(arrival.company);
+        Asked { arrival, answerable, outage, warm }
+    }
+
+    /// One customer, with all his tries.
+    async fn serve(self: Rc<Self>, asked: Asked) {
+        let due_us = asked.arrival.at_us;
+        self.score.borrow_mut().sent(self.clock.now_us().saturating_sub(due_us));
+        let limit = Duration::from_secs_f64(self.customers.limit_ms / 1000.0);
+        let request = self.request(asked.arrival);
+        let mut right_at = None;
+        // The first try's time counts from when it was due, not from when we got to it.
+        let mut deadline = self.clock.at(due_us) + limit;
+        for nth in 0..=self.customers.retries {
+            let outcome = self.attempt(asked.arrival, &request, deadline).await;
+            self.score.borrow_mut().tried(asked, &outcome);
+            match outcome {
+                Try::Right => {
+                    right_at = Some(nth);
+                    break;
+                }
+                Try::Wrong(_) => break,
+                Try::Failed | Try::Aborted | Try::Broken => deadline = Instant::now() + limit,
+            }
+        }
+        let took_us = self.clock.now_us().saturating_sub(due_us);
+        self.score.borrow_mut().done(asked, right_at, took_us);
+        self.at_once.set(self.at_once.get() - 1);
+    }
+
+    async fn attempt(&self, arrival: Arrival, request: &str, deadline: Instant) -> Try {
+        match timeout_at(deadline, self.exchange(request)).await {
+            Err(_) => Try::Aborted,
+            // A late answer that the event loop brings before its own alarm is late all the same.
+            Ok(Ok(_)) if Instant::now() > deadline => Try::Aborted,
+            Ok(Err(_)) => Try::Broken,
+            Ok(Ok(reply)) => {
+                *self.score.borrow_mut().statuses.entry(reply.status).or_default() += 1;
+                self.judge(arrival, &reply)
+            }
+        }
+    }
+
+    /// Asks on an idle connection or a new one. An idle one may have been closed just now: then a new one is tried.
+    async fn exchange(&self, request: &str) -> io::Result<Reply> {
+        let idle = self.pool.borrow_mut().take();
+        if let Some(mut stream) = idle {
+            if let Ok(reply) = ask(&mut stream, request).await {
+                self.pool.borrow_mut().keep(stream, &reply);
+                return Ok(reply);
+            }
+        }
+        let mut stream = connect(self.server).await?;
+        let reply = ask(&mut stream, request).await?;
+        self.pool.borrow_mut().keep(stream, &reply);
+        Ok(reply)
+    }
+
+    fn judge(&self, arrival: Arrival, reply: &Reply) -> Try {
+        let exists = arrival.company.number < self.customers.companies;
+        match reply.status {
+            404 if !exists => Try::Right,
+            200 if exists && arrival.company.agrees(&reply.body) => Try::Right,
+            200 | 404 => {
+                let body: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
+                Try::Wrong(format!(
+                    "{} {}: {} {body}",
+                    String::from_utf8_lossy(&arrival.company.country),
+                    arrival.company.id(),
+                    reply.status
+                ))
+            }
+            _ => Try::Failed,
+        }
+    }
+
+    fn request(&self, arrival: Arrival) -> String {
+        let country = String::from_utf8_lossy(&arrival.company.country).into_owned();
+        let id = query_value(&arrival.company.id());
+        let host = self.server;
+        format!("GET /company?id={id}&country_iso={country} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+    }
+}
+
+fn query_value(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _written = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_encoded_in_queries() {
+        for (text, encoded) in [("1-A", "1-A"), ("1 A", "1%20A"), ("é/%+&", "%C3%A9%2F%25%2B%26")] {
+            assert_eq!(query_value(text), encoded);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A rehearsal: fake registries with given behaviour, customers who do not wait for one another, and a score.
+//!
+//! It all runs on one thread. What a registry does is a pure function of (seed, country, company, nth try), so that the
+//! registries, the customers and the ideal cache agree without a table.
+#![deny(unsafe_code)]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and microseconds become shares and back; a profile's bounds keep them far below 2^53"
+)]
+
+mod profile; // what is to happen
+mod draws; // chance that comes out the same each time
+mod truth; // what is so about a company
+mod behaviour; // how a registry meets one request
+mod registry; // a registry, with sockets
+mod arrivals; // who asks for what, and when
+mod connection; // one request and its reply
+mod customer; // the customers, with sockets
+mod ideal; // what no cache could better
+mod score; // what came of it
+mod report; // the same, in numbers to read
+mod run; // all of it together
+
+pub use profile::{BadProfile, Profile};
+pub use report::Report;
+pub use run::{Failure, Watcher, run};

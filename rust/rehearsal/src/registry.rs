@@ -1,0 +1,312 @@
+//! A registry with sockets, and what it saw.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+use crate::behaviour::{Bucket, Outcome, Turn};
+use crate::profile::{Away, Registry as Behaviour, Throttle};
+use crate::truth::Company;
+
+/// A request's head may be so long.
+const HEAD_BYTES_MAX: usize = 16_384;
+
+/// Microseconds since the customers began to come; 0 before.
+#[derive(Debug, Default)]
+pub(crate) struct Clock(Cell<Option<Instant>>);
+
+impl Clock {
+    /// Begins to count.
+    pub(crate) fn start(&self) {
+        self.0.set(Some(Instant::now()));
+    }
+
+    pub(crate) fn now_us(&self) -> u64 {
+        self.0.get().map_or(0, |start| start.elapsed().as_micros() as u64)
+    }
+
+    /// The instant at this time.
+    pub(crate) fn at(&self, time_us: u64) -> Instant {
+        self.0.get().unwrap_or_else(Instant::now) + Duration::from_micros(time_us)
+    }
+}
+
+/// What a registry saw.
+#[derive(Debug, Default, Clone, Serialize)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    pub(crate) answered: u64,
+    pub(crate) throttled: u64,
+    /// Requests met during an outage.
+    pub(crate) away: u64,
+    /// Requests that came while it was collapsing.
+    pub(crate) collapsed: u64,
+    /// Errors, hangs, resets and lies that were drawn.
+    pub(crate) failed: u64,
+    pub(crate) at_once: u64,
+    pub(crate) at_once_peak: u64,
+    pub(crate) sockets: u64,
+    pub(crate) sockets_peak: u64,
+}
+
+/// A fake registry.
+pub(crate) struct Registry {
+    pub(crate) country: [u8; 2],
+    pub(crate) behaviour: Behaviour,
+    pub(crate) load: RefCell<Load>,
+    /// How often each company was asked for.
+    asked: RefCell<HashMap<u64, u32>>,
+    bucket: RefCell<Bucket>,
+    seed: u64,
+    /// Companies from this number on do not exist.
+    companies: u64,
+    clock: Rc<Clock>,
+}
+
+/// What a connection does after a request.
+enum Next {
+    Reply(String),
+    Reset,
+    /// Says nothing for so long, then resets; none is for ever.
+    Hang(Option<Duration>),
+}
+
+impl Registry {
+    pub(crate) fn new(
+        country: [u8; 2],
+        behaviour: Behaviour,
+        (seed, companies): (u64, u64),
+        clock: Rc<Clock>,
+    ) -> Self {
+        let (load, asked, bucket) = (RefCell::default(), RefCell::default(), RefCell::new(Bucket::new()));
+        Self { country, behaviour, load, asked, bucket, seed, companies, clock }
+    }
+
+    /// How many companies were asked for.
+    pub(crate) fn distinct(&self) -> usize {
+        self.asked.borrow().len()
+    }
+
+    /// Serves for ever.
+    pub(crate) async fn serve(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            if let Ok((stream, _)) = listener.accept().await {
+                tokio::task::spawn_local(Rc::clone(&self).meet(stream));
+            } else {
+                // No descriptor left, most likely: one may be free in a moment.
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+
+    async fn meet(self: Rc<Self>, mut stream: TcpStream) {
+        {
+            let mut load = self.load.borrow_mut();
+            load.sockets += 1;
+            load.sockets_peak = load.sockets_peak.max(load.sockets);
+        }
+        let _nodelay = stream.set_nodelay(true);
+        let mut input = Vec::with_capacity(1024);
+        while let Some((path, used)) = read_request(&mut stream, &mut input).await {
+            input.drain(..used);
+            {
+                let mut load = self.load.borrow_mut();
+                load.at_once += 1;
+                load.at_once_peak = load.at_once_peak.max(load.at_once);
+            }
+            let stays = self.answer(&mut stream, &mut input, &path).await;
+            self.load.borrow_mut().at_once -= 1;
+            if !stays {
+                break;
+            }
+        }
+        self.load.borrow_mut().sockets -= 1;
+    }
+
+    /// Answers one request; false when the connection is over.
+    async fn answer(&self, stream: &mut TcpStream, input: &mut Vec<u8>, path: &str) -> bool {
+        let (next, latency_us) = self.decide(path);
+        if latency_us > 0 && !still_there(stream, input, Some(Duration::from_micros(latency_us))).await {
+            return false;
+        }
+        // What was begun before an outage is lost in it.
+        let next = match (self.behaviour.away(self.clock.now_us()), next) {
+            (Some((Away::Reset, _)), _) => Next::Reset,
+            (_, next) => next,
+        };
+        match next {
+            Next::Reply(reply) => stream.write_all(reply.as_bytes()).await.is_ok(),
+            Next::Hang(time) => {
+                if still_there(stream, input, time).await {
+                    reset(stream);
+                }
+                false
+            }
+            Next::Reset => {
+                reset(stream);
+                false
+            }
+        }
+    }
+
+    /// What to do about a request, and after how long.
+    fn decide(&self, path: &str) -> (Next, u64) {
+        let now_us = self.clock.now_us();
+        let mut load = self.load.borrow_mut();
+        load.requests += 1;
+        if let Some((away, end_us)) = self.behaviour.away(now_us) {
+            load.away += 1;
+            return match away {
+                Away::Reset => (Next::Reset, 0),
+                Away::Hang => (Next::Hang(Some(Duration::from_micros(end_us - now_us))), 0),
+                Away::Unavailable => (Next::Reply(reply("503 Service Unavailable", "", "text/plain", "")), 0),
+            };
+        }
+        let is_over = |throttle: &Throttle| !self.bucket.borrow_mut().take(*throttle, now_us);
+        if let Some(throttle) = self.behaviour.throttle.filter(is_over) {
+            load.throttled += 1;
+            let field = format!("Retry-After: {}\r\n", throttle.retry_after_s);
+            return (Next::Reply(reply("429 Too Many Requests", &field, "text/plain", "")), 0);
+        }
+        let at_once = load.at_once;
+        let mut factor = 1.0;
+        if let Some(collapse) = self.behaviour.collapse.filter(|collapse| at_once > u64::from(collapse.over))
+        {
+            load.collapsed += 1;
+            let Some(slower) = collapse.latency_factor else {
+                return (Next::Reply(reply("503 Service Unavailable", "", "text/plain", "")), 0);
+            };
+            factor = slower;
+        }
+        let Some(company) = id_of(path).and_then(|id| Company::of_id(self.country, &id)) else {
+            load.answered += 1;
+            return (Next::Reply(reply("404 Not Found", "", "text/plain", "")), 0);
+        };
+        let turn = self.turn(company);
+        if turn.outcome == Outcome::Answer {
+            load.answered += 1;
+        } else {
+            load.failed += 1;
+        }
+        (self.tell(company, turn), (turn.latency_us as f64 * factor) as u64)
+    }
+
+    fn turn(&self, company: Company) -> Turn {
+        let mut asked = self.asked.borrow_mut();
+        let count = asked.entry(company.number).or_default();
+        let nth = *count;
+        *count += 1;
+        self.behaviour.turn(self.seed, company, nth)
+    }
+
+    fn tell(&self, company: Company, turn: Turn) -> Next {
+        let ok = "200 OK";
+        let (kind, body) = company.registry_says(turn.wording);
+        match turn.outcome {
+            Outcome::Answer if company.number >= self.companies => {
+                Next::Reply(reply("404 Not Found", "", "text/plain", ""))
+            }
+            Outcome::Answer => Next::Reply(reply(ok, "", kind, &body)),
+            Outcome::Error => Next::Reply(reply("500 Internal Server Error", "", "text/plain", "")),
+            Outcome::Hang => Next::Hang(None),
+            Outcome::Reset => Next::Reset,
+            Outcome::Lie => Next::Reply(match turn.lie {
+                0 => reply(ok, "", kind, body.trim_end_matches('}')),
+                1 => reply(ok, "", kind, r#"{"cn":1,"company_name":["a"]}"#),
+                2 => reply(ok, "", kind, r#"{"cn":"a","closed_on":7,"company_name":"a","dissolved_on":7}"#),
+                _ => reply(ok, "", "text/html", "<h1>It works</h1>"),
+            }),
+        }
+    }
+}
+
+fn reply(status: &str, field: &str, kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\n{field}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Closes with TCP's RST.
+fn reset(stream: &TcpStream) {
+    // Where it cannot be set, the customer sees a plain close before a reply: as bad.
+    let _set = stream.set_zero_linger();
+}
+
+/// Waits, for ever without a time; false when the other side leaves before.
+async fn still_there(stream: &mut TcpStream, input: &mut Vec<u8>, time: Option<Duration>) -> bool {
+    let waiting = async {
+        match time {
+            Some(time) => sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(waiting);
+    loop {
+        tokio::select! {
+            () = &mut waiting => return true,
+            read = stream.read_buf(input) => {
+                if !matches!(read, Ok(1..)) || input.len() > HEAD_BYTES_MAX {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// The next request: (its path, how many bytes it took); none when there is none, or it is no HTTP.
+async fn read_request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<(String, usize)> {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut fields);
+        if let httparse::Status::Complete(used) = request.parse(input).ok()? {
+            return Some((request.path?.to_owned(), used));
+        }
+        if input.len() > HEAD_BYTES_MAX || !matches!(stream.read_buf(input).await, Ok(1..)) {
+            return None;
+        }
+    }
+}
+
+/// The id in `/companies/{id}`, with its percent-encoding undone.
+fn id_of(path: &str) -> Option<String> {
+    let mut bytes = path.strip_prefix("/companies/")?.bytes();
+    let mut id = Vec::with_capacity(16);
+    while let Some(byte) = bytes.next() {
+        id.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                (high * 16 + low) as u8
+            }
+            b'/' | b'?' => return None,
+            byte => byte,
+        });
+    }
+    String::from_utf8(id).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path() {
+        for (path, id) in [
+            ("/companies/1%20%C3%A9%2fB", Some("1 é/B")),
+            ("/companies/1+2", Some("1+2")),
+            ("/companies/1/2", None),
+            ("/companies/1%2", None),
+            ("/companies/%FF", None),
+            ("/company/1", None),
+        ] {
+            assert_eq!(id_of(path).as_deref(), id, "{path}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! All of it together, on this thread.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use crate::arrivals::Arrivals;
+use crate::customer::Crowd;
+use crate::ideal::Ideal;
+use crate::profile::{Profile, US_PER_S};
+use crate::registry::{Clock, Registry};
+use crate::report::Report;
+use crate::score::{Score, Tally};
+
+/// How often the watcher may end it.
+const PULSE: Duration = Duration::from_millis(100);
+const PULSES_PER_LINE: u32 = 10;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// Who follows a rehearsal; an error ends it.
+pub trait Watcher {
+    /// Why it is to end.
+    type Error;
+
+    /// The registries listen: (country, base URL). Gives the server to ask; none only serves the registries.
+    ///
+    /// # Errors
+    /// Ends the rehearsal.
+    fn listening(&mut self, registries: &[(String, String)]) -> Result<Option<SocketAddr>, Self::Error>;
+
+    /// Ten times a second.
+    ///
+    /// # Errors
+    /// Ends the rehearsal.
+    fn pulse(&mut self) -> Result<(), Self::Error>;
+
+    /// Once a second: how it goes.
+    ///
+    /// # Errors
+    /// Ends the rehearsal.
+    fn line(&mut self, line: &str) -> Result<(), Self::Error>;
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure<E> {
+    /// A socket: which, and what is wrong.
+    #[error("{0}: {1}")]
+    Socket(String, io::Error),
+    /// The watcher ended it.
+    #[error("ended")]
+    Ended(E),
+}
+
+/// Plays a profile; without a server to ask, until the watcher ends it.
+///
+/// # Errors
+/// When a registry cannot listen, or the watcher ends it.
+pub fn run<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, Failure<W::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Socket("the event loop".to_owned(), error))?;
+    LocalSet::new().block_on(&runtime, play(profile, watcher))
+}
+
+async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, Failure<W::Error>> {
+    let clock = Rc::new(Clock::default());
+    let mut registries = Vec::new();
+    let mut urls = Vec::new();
+    for (country, behaviour) in &profile.registries {
+        // The profile was checked: two letters.
+        let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
+        let known = (profile.seed, profile.customers.companies);
+        let registry = Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)));
+        let port = listen(&registry).map_err(|error| {
+            Failure::Socket(format!("registry {country}, port {}", behaviour.port), error)
+        })?;
+        urls.push((country.clone(), format!("http://127.0.0.1:{port}")));
+        registries.push(registry);
+    }
+    let server = watcher.listening(&urls).map_err(Failure::Ended)?;
+    clock.start();
+    let Some(server) = server else {
+        loop {
+            sleep(PULSE).await;
+            watcher.pulse().map_err(Failure::Ended)?;
+        }
+    };
+    let crowd = Rc::new(Crowd {
+        server,
+        customers: profile.customers.clone(),
+        score: RefCell::new(Score::new(
+            &registries.iter().map(|registry| registry.behaviour.outages.len()).collect::<Vec<_>>(),
+        )),
+        ideal: RefCell::new(Ideal::new(profile.seed, (profile.customers.limit_ms * 1000.0) as u64)),
+        registries,
+        clock: Rc::clone(&clock),
+        pool: RefCell::default(),
+        at_once: Cell::new(0),
+    });
+    let countries = crowd.registries.iter().map(|registry| registry.country).collect();
+    let arrivals = Arrivals::new(profile.seed, &profile.customers, countries);
+    let coming = tokio::task::spawn_local(Rc::clone(&crowd).come(arrivals));
+    watch(&crowd, &coming, watcher).await.map_err(Failure::Ended)?;
+    let report = Report::new(&crowd.score.borrow(), &crowd.registries);
+    Ok(report)
+}
+
+/// Tells how it goes until the last customer is served.
+async fn watch<W: Watcher>(
+    crowd: &Crowd,
+    coming: &tokio::task::JoinHandle<()>,
+    watcher: &mut W,
+) -> Result<(), W::Error> {
+    let mut before = Before::default();
+    let mut pulses = 0;
+    while !coming.is_finished() || crowd.at_once.get() > 0 {
+        sleep(PULSE).await;
+        watcher.pulse()?;
+        pulses += 1;
+        if pulses % PULSES_PER_LINE == 0 {
+            watcher.line(&before.line(crowd))?;
+        }
+    }
+    Ok(())
+}
+
+/// What had been counted when the last line was told.
+#[derive(Default)]
+struct Before {
+    tally: Tally,
+    requests: Vec<u64>,
+}
+
+impl Before {
+    fn line(&mut self, crowd: &Crowd) -> String {
+        let score = crowd.score.borrow();
+        let (now, was) = (score.all, std::mem::replace(&mut self.tally, score.all));
+        let asked = now.asked - was.asked;
+        let share = |part: u64| part as f64 * 100.0 / asked.max(1) as f64;
+        let mut line = format!(
+            "{:4.0} s  {asked:6} served  {:5.1} % right  bound {:5.1} %  open {:5}",
+            crowd.clock.now_us() as f64 / US_PER_S,
+            share(now.right - was.right),
+            share(now.answerable - was.answerable),
+            crowd.at_once.get(),
+        );
+        self.requests.resize(crowd.registries.len(), 0);
+        for (registry, requests) in crowd.registries.iter().zip(&mut self.requests) {
+            let load = registry.load.borrow();
+            let new = load.requests - std::mem::replace(requests, load.requests);
+            let country = String::from_utf8_lossy(&registry.country);
+            let _written = write!(line, "  {country} {new}/s, {} at once", load.at_once);
+        }
+        if score.late > 0 {
+            let _written = write!(line, "  LATE: {} requests", score.late);
+        }
+        line
+    }
+}
+
+fn listen(registry: &Rc<Registry>) -> io::Result<u16> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, registry.behaviour.port).into())?;
+    let listener = socket.listen(BACKLOG)?;
+    let port = listener.local_addr()?.port();
+    tokio::task::spawn_local(Rc::clone(registry).serve(listener));
+    Ok(port)
+}

@@ -1,0 +1,204 @@
+"""`backendify rehearse` from the command line: the score it gives, and what it catches."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backendify.rehearsal.scored import verdict
+
+# One second of few customers, for what needs no load.
+SHORT = """
+seed = 1
+[customers]
+rate_per_s = 50
+duration_s = 1
+companies = 50
+[registries.im]
+latency = { shape = "fixed", ms = 5 }
+"""
+
+
+async def rehearse(*arguments: str) -> tuple[int, str, str]:
+    """Run it: (exit status, standard output, standard error)."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "backendify", "rehearse", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, complained = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, told.decode(), complained.decode()
+
+
+async def test_a_rehearsal_scores_the_server(tmp_path: Path) -> None:
+    score, drawing = tmp_path / "score.json", tmp_path / "score.svg"
+    status, told, complained = await rehearse(
+        "quick", "--sla", "50", "--json", str(score), "--plot", str(drawing), "--", "--workers", "1"
+    )
+    assert status == 0, complained
+    report = json.loads(score.read_text(encoding="utf-8"))
+    requests = report["requests"]
+    # Each arrival is drawn: the seed decides how many.
+    assert requests["asked"] == 887
+    assert requests["right"] <= requests["right_after_retries"] <= requests["asked"]
+    assert report["wrong"] == 0
+    assert report["valid"]
+    assert report["verdict"] == "met"
+    assert report["right_percent"] >= 50
+    assert report["server_memory_bytes_peak"] > 1 << 20
+    assert sum(second["asked"] for second in report["seconds"]) == requests["asked"]
+    assert int(report["statuses"]["404"]) > 0
+    im, us = report["registries"]["im"], report["registries"]["us"]
+    assert im["requests"] >= im["distinct"] > 100
+    assert us["away"] > 0
+    assert us["outages"][0]["warm"]["asked"] > 0
+    assert report["latency_ms"]["p50"] <= report["latency_ms"]["p99"] <= report["latency_ms"]["max"]
+    assert "right in time" in told
+    assert " 1 s " in told
+    svg = drawing.read_text(encoding="utf-8")
+    assert svg.startswith("<svg ")
+    assert svg.count("<polyline") == 3
+
+
+async def test_a_missed_sla_is_status_1(tmp_path: Path) -> None:
+    profile = tmp_path / "failing.toml"
+    profile.write_text(SHORT + "error_share = 1\n", encoding="utf-8")
+    status, told, complained = await rehearse(str(profile))
+    assert status == 1
+    assert "SLA missed: 0.0 % right in time, expected 95 %" in complained
+    assert "ideal cache    0.0 %" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("customers = [", "is no TOML"),
+        (SHORT + "error_shar = 1", "unknown field `error_shar`"),
+        (SHORT + "error_share = 2", "registries.im.error_share: is 2; expected 0 to 1"),
+        (SHORT + "error_share = 0.7\nhang_share = 0.7", "together"),
+        (SHORT.replace("fixed", "wild"), "unknown variant `wild`"),
+        (SHORT.replace(".im", ".imx"), "registries.imx: expected two small letters"),
+        (SHORT.replace("rate_per_s = 50", "rate_per_s = nan"), "no number"),
+        (SHORT.replace("seed = 1", "seed = 2026-01-01"), "holds a date"),
+        (SHORT.replace("duration_s = 1", ""), "missing field `duration_s`"),
+    ],
+)
+async def test_a_wrong_profile_is_one_line_and_status_2(tmp_path: Path, text: str, complaint: str) -> None:
+    profile = tmp_path / "wrong.toml"
+    profile.write_text(text, encoding="utf-8")
+    status, told, complained = await rehearse(str(profile))
+    assert (status, told) == (2, "")
+    assert complaint in complained
+    assert complained.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-profile",),
+        ("quick", "more"),
+        ("quick", "--sla", "101"),
+        ("quick", "--target", "https://127.0.0.1:1"),
+        ("quick", "--target", "http://127.0.0.1:1", "--", "--workers", "2"),
+        ("quick", "--no-such-option"),
+    ],
+)
+async def test_wrong_arguments_are_one_line_and_status_2(arguments: tuple[str, ...]) -> None:
+    status, told, complained = await rehearse(*arguments)
+    assert (status, told) == (2, "")
+    assert complained.count("\n") == 1
+
+
+@contextlib.asynccontextmanager
+async def saying(reply: bytes) -> AsyncIterator[str]:
+    """Run a server that says this to everybody."""
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(reply)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "field"),
+    [
+        ("200 OK", '{"id":"1","name":"Another","active":true}', "wrong"),
+        ("404 Not Found", "", "wrong"),
+        ("503 Service Unavailable", "", "503"),
+    ],
+)
+async def test_a_server_that_does_not_tell_the_truth_is_caught(
+    tmp_path: Path, head: str, body: str, field: str
+) -> None:
+    profile, score = tmp_path / "short.toml", tmp_path / "score.json"
+    profile.write_text(SHORT, encoding="utf-8")
+    reply = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    async with saying(reply.encode()) as url:
+        status, _, complained = await rehearse(
+            str(profile), "--target", url, "--sla", "0", "--json", str(score)
+        )
+    report = json.loads(score.read_text(encoding="utf-8"))
+    asked = report["requests"]["asked"]
+    assert report["requests"]["right"] == 0
+    if field == "wrong":
+        assert status == 1
+        assert "wrong answers" in complained
+        assert report["wrong"] == asked > 0
+        assert len(report["wrong_examples"]) == 5
+    else:
+        assert status == 0  # an SLA of nothing is met by nothing
+        assert report["statuses"] == {"503": asked}
+
+
+async def test_a_target_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    profile = tmp_path / "short.toml"
+    profile.write_text(SHORT, encoding="utf-8")
+    status, _, complained = await rehearse(str(profile), "--target", "http://127.0.0.1:1")
+    assert status == 1
+    assert complained.count("\n") == 1
+    assert "http://127.0.0.1:1" in complained
+
+
+async def test_registries_alone_run_until_they_are_told_to_end() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "backendify", "rehearse", "quick", "--registries-only"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    port = int(line.split("im=http://127.0.0.1:")[1].split()[0])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /companies/nobody HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+    writer.close()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, ""),
+        ({"right_percent": 94.9}, "SLA missed"),
+        ({"wrong": 1, "right_percent": 99.0}, "wrong answers"),
+        ({"valid": False, "late": 9}, "invalid"),
+    ],
+)
+def test_only_a_valid_right_and_good_score_passes(changed: dict[str, Any], told: str) -> None:
+    report = {"valid": True, "late": 0, "wrong": 0, "wrong_examples": ["im 1: 404"]}
+    report |= {"right_percent": 95.0, "bound_percent": 99.0}
+    assert told in verdict(report | changed, 95)
+    assert bool(verdict(report | changed, 95)) == bool(told)
