@@ -24,6 +24,10 @@ impl Mapping {
     pub(super) const fn is_memory(&self) -> bool {
         true
     }
+
+    /// Memory is always here.
+    #[expect(clippy::unused_self, reason = "a mapping may lie on a disk, and this stands in its place")]
+    pub(super) const fn read_ahead(&self, _word: usize) {}
 }
 
 impl Deref for Mapping {
