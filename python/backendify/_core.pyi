@@ -7,6 +7,7 @@ __all__ = [
     "BUILD_PROFILE",
     "VERSION",
     "App",
+    "Lane",
     "Outcome",
     "Question",
     "Region",
@@ -137,3 +138,20 @@ class App:
     @property
     def misses(self) -> int: ...
     def answers_by_status(self) -> list[tuple[int, int]]: ...
+
+@final
+class Lane:
+    """What Granian calls for each request: hits are answered in it, all else goes to `fallback`."""
+
+    def __new__(
+        cls,
+        app: App,
+        fallback: Callable[[Any], object],
+        *,
+        fault: Callable[[str], bool] | None = None,
+    ) -> Lane: ...
+    def __call__(self, watcher: Any) -> None: ...
+    @property
+    def answered(self) -> int: ...
+    @property
+    def faults(self) -> int: ...

@@ -37,6 +37,12 @@ pub(crate) struct App {
     misses: AtomicU64,
 }
 
+/// An answer that needs no waiting.
+pub(crate) struct Immediate {
+    pub(crate) answer: Answer,
+    pub(crate) is_head: bool,
+}
+
 /// What is to be done with a request.
 enum Decision {
     Answer(Answer),
@@ -77,11 +83,32 @@ impl App {
         }
     }
 
-    fn tell(&self, py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Reply> {
+    /// What answers a request at once; none when a registry has to be asked, of whatever this is left for the other way.
+    pub(crate) fn answer_now(&self, py: Python<'_>, scope: &Bound<'_, PyDict>) -> PyResult<Option<Immediate>> {
+        let scope = Scope::read(scope)?;
+        match self.decide(&scope) {
+            Decision::Answer(answer) => {
+                self.count(&answer);
+                Ok(Some(Immediate { answer, is_head: scope.request().method == "HEAD" }))
+            }
+            Decision::AnswerAndRefresh(answer, question) => {
+                let _ = (py, question);
+                self.count(&answer);
+                Ok(Some(Immediate { answer, is_head: scope.request().method == "HEAD" }))
+            }
+            Decision::Ask(_) => Ok(None),
+        }
+    }
+
+    fn count(&self, answer: &Answer) {
         let place = STATUSES.iter().position(|status| *status == answer.status);
         if let Some(counter) = place.and_then(|place| self.answered.get(place)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn tell(&self, py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Reply> {
+        self.count(answer);
         Reply::new(py, answer, is_head, send)
     }
 }

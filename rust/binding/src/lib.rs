@@ -4,6 +4,7 @@
 mod app; // App.__call__: a hit is answered here, a miss goes to Python
 mod clock; // the only reader of clocks
 mod error; // the core's errors as exceptions
+mod lane; // hits answered before the event loop
 mod outcome; // what became of a question
 mod question; // what a miss is about
 mod region; // where records lie
@@ -28,6 +29,8 @@ mod _core {
     use crate::app::App;
     #[pymodule_export]
     use crate::error::RegionError;
+    #[pymodule_export]
+    use crate::lane::Lane;
     #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]
