@@ -67,7 +67,7 @@ class Upstream:
         self._transport = transport
         self._timeout = {"connect": connect_timeout_ms / 1000, "pool": connect_timeout_ms / 1000}
 
-    async def ask(self, company_id: str, *, deadline_s: float) -> Reply:
+    async def ask(self, company_id: str, *, deadline_s: float | None = None) -> Reply:
         """Ask once, for at most `deadline_s` from now. Raises Unanswered; cancelling it closes the socket.
 
         A kept connection that turns out to be closed is replaced once; whether to try again after anything
@@ -81,6 +81,8 @@ class Upstream:
             extensions={"target": company_path(self._base_path, company_id), "timeout": self._timeout},
         )
         try:
+            if deadline_s is None:
+                return await self._exchange(request)
             async with asyncio.timeout(deadline_s):
                 return await self._exchange(request)
         except (TimeoutError, httpx.TransportError) as error:

@@ -1,4 +1,6 @@
-//! Hits answered before the event loop: what Granian calls for each request in place of its own scheduler's function.
+//! Requests served before the event loop: what Granian calls for each in place of its own scheduler's function.
+//!
+//! A hit is answered right here. A miss leaves its customer to the miss path and returns; he costs no coroutine while he waits.
 //!
 //! Granian's way to the event loop costs more than a hit itself (docs/decisions/0003-lane.md). It calls this on a thread of its own,
 //! raw, and clears no exception: one that came out of here would leave the worker broken. So nothing does.
@@ -11,8 +13,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::app::{App, Immediate};
+use crate::app::{App, Decision};
+use crate::customer::Customer;
 use crate::reply;
+use crate::scope::Scope;
 
 /// A callable for each request's watcher: answers what needs no waiting, hands all else to `fallback`.
 #[pyclass(frozen, module = "backendify._core")]
@@ -20,37 +24,50 @@ pub(crate) struct Lane {
     app: Py<App>,
     fallback: Py<PyAny>,
     fault: Option<Py<PyAny>>,
-    answered: AtomicU64,
+    served: AtomicU64,
     faults: AtomicU64,
 }
 
 /// How far a request got: what is to be done when something goes wrong depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
+    /// Nothing was done yet: the fallback may have it.
     Untouched,
-    Sending,
-    Answered,
+    /// Its answer is begun, or its customer waits.
+    Taken,
+    /// The lane is done with it.
+    Done,
 }
 
 impl Lane {
-    /// Answers if it can; `progress` is right at every point at which it may fail.
-    fn answer(&self, watcher: &Bound<'_, PyAny>, progress: &mut Progress) -> PyResult<()> {
+    /// Answers at once, or has the customer wait; `progress` is right at every point at which it may fail.
+    fn serve(&self, watcher: &Bound<'_, PyAny>, progress: &mut Progress) -> PyResult<()> {
         let py = watcher.py();
+        let app = self.app.get();
         self.step(py, "scope")?;
         let scope = watcher.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
+        let scope = Scope::read(&scope)?;
         self.step(py, "decide")?;
-        let Some(Immediate { answer, is_head }) = self.app.get().answer_now(py, &scope)? else {
-            return Ok(());
-        };
+        let decision = app.decide(py, &scope)?;
         self.step(py, "proto")?;
-        let proto = watcher.getattr(intern!(py, "proto"))?;
-        let (head, body) = reply::messages(py, &answer, is_head)?;
-        self.step(py, "head")?;
-        *progress = Progress::Sending;
-        proto.call_method1(intern!(py, "send"), (head,))?;
-        self.step(py, "body")?;
-        proto.call_method1(intern!(py, "send"), (body,))?;
-        *progress = Progress::Answered;
+        let protocol = watcher.getattr(intern!(py, "proto"))?;
+        match decision {
+            Decision::Answer(answer) => {
+                let (head, body) = reply::messages(py, &answer, scope.is_head())?;
+                self.step(py, "send")?;
+                *progress = Progress::Taken;
+                app.count(answer.status);
+                reply::send_now(&protocol, head, body)?;
+                self.step(py, "sent")?;
+            }
+            Decision::Ask(question) => {
+                self.step(py, "ask")?;
+                *progress = Progress::Taken;
+                app.wait(py, Customer::on_lane(question, protocol.unbind()))?;
+                self.step(py, "asked")?;
+            }
+        }
+        *progress = Progress::Done;
         Ok(())
     }
 
@@ -58,10 +75,7 @@ impl Lane {
     fn step(&self, py: Python<'_>, name: &'static str) -> PyResult<()> {
         let Some(fault) = &self.fault else { return Ok(()) };
         let is_panic: bool = fault.bind(py).call1((name,))?.extract()?;
-        #[expect(clippy::panic, reason = "asked for by a test, to show that it is caught")]
-        if is_panic {
-            panic!("asked for at {name}");
-        }
+        assert!(!is_panic, "asked for at {name}");
         Ok(())
     }
 
@@ -86,30 +100,30 @@ impl Lane {
     #[new]
     #[pyo3(signature = (app, fallback, *, fault = None))]
     const fn new(app: Py<App>, fallback: Py<PyAny>, fault: Option<Py<PyAny>>) -> Self {
-        Self { app, fallback, fault, answered: AtomicU64::new(0), faults: AtomicU64::new(0) }
+        Self { app, fallback, fault, served: AtomicU64::new(0), faults: AtomicU64::new(0) }
     }
 
     /// Answers the request of a watcher, or has it scheduled. Never raises.
     fn __call__(&self, watcher: &Bound<'_, PyAny>) {
         let mut progress = Progress::Untouched;
-        self.guarded(watcher, || self.answer(watcher, &mut progress));
+        self.guarded(watcher, || self.serve(watcher, &mut progress));
         match progress {
-            Progress::Answered => {
-                self.answered.fetch_add(1, Ordering::Relaxed);
+            Progress::Done => {
+                self.served.fetch_add(1, Ordering::Relaxed);
             }
             Progress::Untouched => {
                 if !self.guarded(watcher, || self.fallback.bind(watcher.py()).call1((watcher,)).map(drop)) {
                     self.end(watcher);
                 }
             }
-            Progress::Sending => self.end(watcher),
+            Progress::Taken => self.end(watcher),
         }
     }
 
-    /// Requests answered on the lane since the start.
+    /// Requests that took the lane since the start.
     #[getter]
-    fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
+    fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Steps that failed, each told by `sys.unraisablehook`.

@@ -6,7 +6,7 @@ use backendify_core::key::Key;
 use pyo3::prelude::*;
 
 /// One company that a customer asks for and that no record tells. Equal questions have equal registry and id.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[pyclass(frozen, module = "backendify._core")]
 pub(crate) struct Question {
     /// Which registry, by its place in the configuration.

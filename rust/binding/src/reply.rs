@@ -130,6 +130,18 @@ pub(crate) fn messages<'py>(
     Ok((head, body))
 }
 
+/// Sends both messages through a server's `send` that does without being awaited, as Granian's does for whole answers.
+pub(crate) fn send_now(
+    protocol: &Bound<'_, PyAny>,
+    head: Bound<'_, PyDict>,
+    body: Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let send = intern!(protocol.py(), "send");
+    protocol.call_method1(send, (head,))?;
+    protocol.call_method1(send, (body,))?;
+    Ok(())
+}
+
 fn fields<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
     let field =
         |name: &str, value: &str| (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()));
