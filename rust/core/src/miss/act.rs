@@ -18,6 +18,22 @@ pub struct Question<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TryId(pub u64);
 
+/// The low bits of a try's id tell where it is kept, the others that it is that one: the 40-bit count of tries lasts
+/// for 34 years of a thousand a second.
+const NUMBER_BITS: u32 = 24;
+
+impl TryId {
+    /// The id of the try that is the `begun`th, kept at this number.
+    pub(super) const fn new(begun: u64, number: usize) -> Self {
+        Self(begun << NUMBER_BITS | number as u64)
+    }
+
+    /// Where it is kept, if it still runs.
+    pub(super) const fn number(self) -> usize {
+        (self.0 & ((1 << NUMBER_BITS) - 1)) as usize
+    }
+}
+
 /// What became of a question, and what an answer says about how it was learnt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Told {
