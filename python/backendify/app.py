@@ -62,6 +62,7 @@ class Service:
             policy={
                 "deadline_ms": settings.deadline_ms,
                 "fetch_timeout_ms": settings.fetch_timeout_ms,
+                "tries_max": settings.tries,
                 "fetches_max": min(settings.fetches_max, plan.fetches_max),
                 "waiters_max": plan.waiters_max,
                 "concurrency_max": settings.registry_concurrency,

@@ -111,6 +111,11 @@ class Settings:
     connect_timeout_ms: int = _option(
         Duration("1ms", "60s"), "300ms", "Connecting to a registry may take so long."
     )
+    tries: int = _option(
+        Count(1, 3),
+        "3",
+        "Ask at most so often for one answer: again when a registry fails, a second time when it is slow.",
+    )
     ttl_ms: int = _option(Duration("100ms", "30d"), "24h", "An answer is served from the cache for so long.")
     negative_ttl_ms: int = _option(Duration("0", "30d"), "1h", "The same for a registry's 404; 0 keeps none.")
     stale_if_error_ms: int = _option(

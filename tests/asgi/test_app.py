@@ -145,7 +145,9 @@ async def test_who_waits_is_answered_by_his_deadline() -> None:
     while not hands.abandoned:
         hands.work()
         await asyncio.sleep(0.001)
-    assert hands.abandoned == [hands.tries[0][0]], "the fetch outlived its customer, and ended at its own time"
+    assert hands.abandoned == [hands.tries[0][0]], (
+        "the fetch outlived its customer, and ended at its own time"
+    )
 
 
 async def test_when_the_app_closes_everybody_is_answered() -> None:

@@ -102,7 +102,7 @@ def test_a_miss_leaves_its_customer_to_the_miss_path() -> None:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("company_id", ["1", "2"])
 def test_a_fault_at_any_step_costs_one_request(
-    company_id: str, step: str, panics: bool, told: list[BaseException | None]
+    company_id: str, step: str, told: list[BaseException | None], *, panics: bool
 ) -> None:
     armed = True
 
@@ -118,7 +118,9 @@ def test_a_fault_at_any_step_costs_one_request(
     is_on_the_way = step in {"scope", "decide", "proto"} or (step in {"send", "sent"}) == (company_id == "1")
     assert road.lane.faults == len(told) == int(is_on_the_way)
     is_untouched = step in {"scope", "decide", "proto", "send", "ask"} and is_on_the_way
-    assert road.handed_over == ([watcher] if is_untouched else []), "before anything was done another may have it"
+    assert road.handed_over == ([watcher] if is_untouched else []), (
+        "before anything was done another may have it"
+    )
     assert watcher.ended == int(is_on_the_way and not is_untouched), "after that it is over"
     armed = False
     for _ in range(100):
@@ -134,7 +136,9 @@ def test_a_connection_that_breaks_while_it_is_answered(sends: int, told: list[Ba
     assert (road.lane.faults, len(told), watcher.ended, road.handed_over) == (1, 1, 1, [])
 
 
-@pytest.mark.parametrize("broken", [None, {}, {"type": "http"}, {**scope(), "headers": [1]}, {**scope(), "path": 7}])
+@pytest.mark.parametrize(
+    "broken", [None, {}, {"type": "http"}, {**scope(), "headers": [1]}, {**scope(), "path": 7}]
+)
 def test_a_scope_that_is_none_is_handed_over(broken: object, told: list[BaseException | None]) -> None:
     road, watcher = Road(), Watcher(broken)
     road.lane(watcher)

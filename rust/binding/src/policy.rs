@@ -19,6 +19,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<Pol
         match name.as_str() {
             "deadline_ms" => policy.deadline_us = value.extract::<u64>()?.saturating_mul(MS),
             "fetch_timeout_ms" => policy.fetch_timeout_us = value.extract::<u64>()?.saturating_mul(MS),
+            "tries_max" => policy.tries_max = value.extract()?,
             "fetches_max" => policy.fetches_max = value.extract()?,
             "waiters_max" => policy.waiters_max = value.extract()?,
             "concurrency_max" => caps.concurrency_max = value.extract()?,
