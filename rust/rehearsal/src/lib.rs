@@ -22,7 +22,9 @@ mod ideal; // what no cache could better
 mod score; // what came of it
 mod report; // the same, in numbers to read
 mod run; // all of it together
+mod simulation; // the same in virtual time
 
 pub use profile::{BadProfile, Profile};
 pub use report::Report;
 pub use run::{Failure, Watcher, run};
+pub use simulation::{Waiter, simulate, simulate_watched};

@@ -50,7 +50,8 @@ impl<W> Misses<W> {
         if guard.breaker.state() == stats::Breaker::Open && !is_probe {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
-        if room == Room::Now || is_probe {
+        // A probe needs no room at its registry: what hangs there says nothing about now.
+        if room == Room::Now || is_probe && self.tries.len() < self.policy.fetches_max {
             return self.begin(number, now, acts);
         }
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
