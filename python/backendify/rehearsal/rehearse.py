@@ -57,7 +57,7 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
             return 0
         raise
     if stage.scales:
-        report["server_memory_bytes_peak"] = stage.scales.peak_bytes
+        report |= stage.scales.told()
     verdict = scored.verdict(report, wanted.sla_percent)
     report |= {"profile": wanted.name, "sla_percent": wanted.sla_percent, "verdict": verdict or "met"}
     for path, write in _files(wanted):
@@ -98,7 +98,10 @@ class Stage:
 
     def on_line(self, line: str) -> None:
         """Tell how the last second went."""
-        _tell(f"{line}  server {self.scales.weigh() >> 20} MiB" if self.scales else line)
+        if self.scales:
+            weight = self.scales.weigh()
+            line += f"  server {weight.bytes >> 20} MiB, {weight.descriptors} descriptors"
+        _tell(line)
 
 
 def _files(wanted: plan.Plan) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:

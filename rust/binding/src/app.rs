@@ -64,12 +64,7 @@ impl App {
         Ok(Decision::Answer(answer))
     }
 
-    fn look_up(
-        &self,
-        py: Python<'_>,
-        question: &query::Question<'_>,
-        is_head: bool,
-    ) -> PyResult<Decision> {
+    fn look_up(&self, py: Python<'_>, question: &query::Question<'_>, is_head: bool) -> PyResult<Decision> {
         let Some(registry) = self.countries.registry_of(&question.country) else {
             return Ok(Decision::Answer(Answer::problem(&Problem::NoRegistry)));
         };
@@ -254,7 +249,10 @@ impl App {
     /// Those of each registry, in order: see `backendify_core::miss::RegistryStats`.
     fn registry_stats(&self) -> Vec<HashMap<&'static str, f64>> {
         self.misses.counted(|rules, now| {
-            (0..u8::MAX).map_while(|registry| rules.registry_stats(registry, now)).map(policy::registry_stats).collect()
+            (0..u8::MAX)
+                .map_while(|registry| rules.registry_stats(registry, now))
+                .map(policy::registry_stats)
+                .collect()
         })
     }
 }

@@ -25,7 +25,11 @@ pub(crate) fn boot() -> BootTime {
 pub(crate) fn monotonic() -> Moment {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    Moment(seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or_default()))
+    Moment(
+        seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or_default()),
+    )
 }
 
 /// A seed that nobody outside can guess, so that nobody can aim keys at one bucket.

@@ -145,8 +145,7 @@ fn answer(py: Python<'_>, app: &App, customer: Customer, told: &Told, collapsed:
         Err(_) => app.region().find_stale(question, told.fwd_status),
     };
     let answer = stale.unwrap_or_else(|| {
-        let miss =
-            Miss { fwd_status: told.fwd_status, stored: told.stored, collapsed, age_ds: told.age_ds };
+        let miss = Miss { fwd_status: told.fwd_status, stored: told.stored, collapsed, age_ds: told.age_ds };
         Answer::missed(&question.id, &told.outcome, miss, &app.region().lifetimes, clock::wall())
     });
     app.count(answer.status);

@@ -50,6 +50,9 @@ pub(crate) struct Customers {
     /// How often one whose try failed asks again, at once.
     #[serde(default)]
     pub(crate) retries: u32,
+    /// When the last is served, the registries stay for so long: what the server left open can be seen.
+    #[serde(default)]
+    pub(crate) watch_after_s: f64,
 }
 
 /// One country's registry.
@@ -197,6 +200,7 @@ impl Profile {
         within("customers.zipf", customers.zipf, 0.0, 5.0)?;
         within("customers.unknown_share", customers.unknown_share, 0.0, 1.0)?;
         within("customers.limit_ms", customers.limit_ms, 1.0, 60_000.0)?;
+        within("customers.watch_after_s", customers.watch_after_s, 0.0, 600.0)?;
         within("customers.retries", f64::from(customers.retries), 0.0, 10.0)?;
         if self.registries.is_empty() {
             return Err(BadProfile("registries: none; expected at least one, as [registries.us]".to_owned()));

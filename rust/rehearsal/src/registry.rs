@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 use crate::behaviour::{Bucket, Outcome, Turn};
+use crate::load::Load;
 use crate::profile::{Away, Registry as Behaviour, Throttle};
 use crate::truth::Company;
 
@@ -35,24 +35,6 @@ impl Clock {
     pub(crate) fn at(&self, time_us: u64) -> Instant {
         self.0.get().unwrap_or_else(Instant::now) + Duration::from_micros(time_us)
     }
-}
-
-/// What a registry saw.
-#[derive(Debug, Default, Clone, Serialize)]
-pub(crate) struct Load {
-    pub(crate) requests: u64,
-    pub(crate) answered: u64,
-    pub(crate) throttled: u64,
-    /// Requests met during an outage.
-    pub(crate) away: u64,
-    /// Requests that came while it was collapsing.
-    pub(crate) collapsed: u64,
-    /// Errors, hangs, resets and lies that were drawn.
-    pub(crate) failed: u64,
-    pub(crate) at_once: u64,
-    pub(crate) at_once_peak: u64,
-    pub(crate) sockets: u64,
-    pub(crate) sockets_peak: u64,
 }
 
 /// A fake registry.
@@ -119,11 +101,7 @@ impl Registry {
     }
 
     async fn meet(self: Rc<Self>, mut stream: TcpStream) {
-        {
-            let mut load = self.load.borrow_mut();
-            load.sockets += 1;
-            load.sockets_peak = load.sockets_peak.max(load.sockets);
-        }
+        self.load.borrow_mut().connect();
         let _nodelay = stream.set_nodelay(true);
         let mut input = Vec::with_capacity(1024);
         while let Some((path, used)) = read_request(&mut stream, &mut input).await {
@@ -162,9 +140,7 @@ impl Registry {
     /// A request comes: how it is met, and after how many microseconds. To be followed by [`Self::end`].
     pub(crate) fn begin(&self, company: Option<Company>, now_us: u64) -> (Met, u64) {
         let mut load = self.load.borrow_mut();
-        load.at_once += 1;
-        load.at_once_peak = load.at_once_peak.max(load.at_once);
-        load.requests += 1;
+        load.come(now_us);
         if let Some((away, end_us)) = self.behaviour.away(now_us) {
             load.away += 1;
             return match away {
@@ -175,7 +151,7 @@ impl Registry {
         }
         let is_over = |throttle: &Throttle| !self.bucket.borrow_mut().take(*throttle, now_us);
         if let Some(throttle) = self.behaviour.throttle.filter(is_over) {
-            load.throttled += 1;
+            load.throttle();
             return (Met::Throttled(throttle.retry_after_s), 0);
         }
         let at_once = load.at_once;

@@ -159,7 +159,7 @@ impl<'a> Simulation<'a> {
         let asked = Asked {
             arrival,
             answerable: self.ideal.answers(&registry.behaviour, arrival.company, arrival.at_us),
-            outage: registry.behaviour.outage(arrival.at_us),
+            outage: registry.behaviour.outage(arrival.at_us).map(|(outage, _)| outage),
             warm: self.score.was_told(arrival.company),
         };
         self.score.sent(0);
@@ -284,6 +284,6 @@ fn judged(told: &Told) -> (u16, Try) {
     match told.outcome.fact() {
         Ok(_) if told.outcome == Outcome::NotFound => (404, Try::Right),
         Ok(_) => (200, Try::Right),
-        Err(problem) => (problem.status(), Try::Failed),
+        Err(problem) => (problem.status(), Try::Failed(problem.status())),
     }
 }
