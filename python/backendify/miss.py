@@ -6,7 +6,8 @@ The rules (who joins whom, when to ask, how often, when to give up) are the core
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from backendify import errors
 from backendify._core import App, Outcome, Question, Region
@@ -82,7 +83,7 @@ class Asking:
     async def _try(self, app: App, try_id: int, question: Question) -> None:
         """Ask once; whatever happens is an outcome, but for being abandoned, of which nobody wants to hear."""
         try:
-            outcome = await self._learn(question)
+            outcome = await self._learn(question, partial(app.first_byte, try_id))
         except Exception:
             # A fault of ours must cost one question, not a hanging customer: it is told like a broken connection.
             LOGGER.exception("a try failed in a way that it should have told as an outcome")
@@ -91,24 +92,24 @@ class Asking:
             app.tried(try_id, outcome)
             self.work()
 
-    async def _learn(self, question: Question) -> Outcome:
+    async def _learn(self, question: Question, on_head: Callable[[], None]) -> Outcome:
         """Ask the registry, or hear from the worker who asks it already."""
         if self._leases is None:
-            return await self._ask_and_keep(question)
+            return await self._ask_and_keep(question, on_head)
         if told := await self._leases.take(question):
             return told
         outcome = Outcome.NOT_BEGUN
         try:
-            outcome = await self._ask_and_keep(question)
+            outcome = await self._ask_and_keep(question, on_head)
         finally:
             self._leases.release(question, outcome)
         return outcome
 
-    async def _ask_and_keep(self, question: Question) -> Outcome:
+    async def _ask_and_keep(self, question: Question, on_head: Callable[[], None]) -> Outcome:
         """Ask the registry, and leave what it says where the next request will find it."""
         begun_s = self._loop.time()
         try:
-            reply = await self._upstreams[question.registry].ask(question.id)
+            reply = await self._upstreams[question.registry].ask(question.id, on_head=on_head)
         except errors.Unanswered as error:
             return OUTCOME_OF[type(error)]
         finally:

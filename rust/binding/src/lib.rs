@@ -40,8 +40,6 @@ mod _core {
     use crate::question::Question;
     #[pymodule_export]
     use crate::region::Region;
-    #[pymodule_export]
-    use crate::reply::Reply;
 
     /// `release`, `profiling` or `debug`: a benchmark of a debug build says nothing.
     #[pymodule_export]

@@ -16,7 +16,6 @@ pub(crate) struct Question {
     #[pyo3(get)]
     pub(crate) id: String,
     /// Is it a HEAD? Then the answer's body stays here.
-    #[pyo3(get)]
     pub(crate) is_head: bool,
 }
 
