@@ -169,7 +169,7 @@ impl Onlooker {
                     self.check_room(registry, limits);
                 }
                 Act::Abandon { id } => {
-                    assert!(self.running.remove(&id).is_some(), "abandoned, and did not run")
+                    assert!(self.running.remove(&id).is_some(), "abandoned, and did not run");
                 }
                 Act::Answer { waiter, .. } => {
                     assert!(self.waiting.remove(&waiter).is_some(), "answered twice");
