@@ -1,6 +1,9 @@
 //! Whatever happens, and in whatever order: every customer is answered once and in time, no permit is lost, and no bound
 //! is passed.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::cast_precision_loss, reason = "small counts")]
+
 use std::collections::BTreeMap;
 
 use backendify_core::miss::{
@@ -166,7 +169,7 @@ impl Onlooker {
                     self.check_room(registry, limits);
                 }
                 Act::Abandon { id } => {
-                    assert!(self.running.remove(&id).is_some(), "abandoned, and did not run")
+                    assert!(self.running.remove(&id).is_some(), "abandoned, and did not run");
                 }
                 Act::Answer { waiter, .. } => {
                     assert!(self.waiting.remove(&waiter).is_some(), "answered twice");

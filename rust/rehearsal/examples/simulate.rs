@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         for number in 0..=u8::MAX {
             let Some(stats) = misses.registry_stats(number, now) else { break };
             let (running, limit, queued) = (stats.running, stats.limit, stats.queued);
+            let patience_ms = stats.patience_us / 1000;
+            let (hedges, retries, rate) = (stats.hedges, stats.retries, stats.rate_per_s);
             eprint!("  {number}: {running} of {limit}, {queued} queued, {:?}", stats.breaker);
+            eprint!(", patience {patience_ms} ms, {hedges} hedges, {retries} retries, {rate:.0}/s");
         }
         eprintln!();
     });

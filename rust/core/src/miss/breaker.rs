@@ -1,22 +1,25 @@
 //! Breaker: a registry that fails is not asked, but for a probe now and then (Nygard, "Release It!", 2007).
 //!
-//! Three things open it: half of at least twenty results of the last ten seconds failed; five connections in a row could not
-//! be made; twenty tries in a row, all begun since the registry last said anything, are overdue. The last is for a registry
-//! that hangs: its time-outs would come ten seconds late. A slow but right reply is no failure.
+//! It is in trouble when half of at least twenty results of the last ten seconds failed, or twenty in a row did, or five
+//! connections in a row could not be made. The breaker opens when a try that began in trouble fails too: hundreds of
+//! connections that break at one instant are one event, after which the registry may be well at once. It also opens when
+//! twenty tries in a row, all begun since the registry last said anything, are overdue: the time-outs of a registry that
+//! hangs would come ten seconds late. A slow but right reply is no failure.
 //!
-//! A probe goes out a second after it opened, and then after a sixteenth of the outage so far, one second to thirty: so the
-//! load falls as if the wait were doubled again and again, and yet a registry's return is seen within a sixteenth of the
-//! time for which it was away. A probe that hangs does not keep the next one from going out.
+//! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
+//! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
+//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out.
 
 use super::chance::Chance;
-use super::moment::{Moment, S};
+use super::moment::{MS, Moment, S};
 use super::stats;
 
 const WINDOW_S: usize = 10;
 const RESULTS_MIN: u32 = 20;
+const FAILURES_MAX: u32 = 20;
 const CONNECTS_MAX: u32 = 5;
 const SILENT_MAX: u32 = 20;
-const PROBE_APART_US_MIN: u64 = S;
+const PROBE_APART_US_MIN: u64 = 250 * MS;
 const PROBE_APART_US_MAX: u64 = 30 * S;
 /// The outage so far, by this, is the time to the next probe.
 const PROBE_SHARE: u64 = 16;
@@ -57,6 +60,13 @@ pub(super) struct Breaker {
     seconds: [(u32, u32); WINDOW_S],
     /// The second, since the clock's start, to which the window reaches.
     second: u64,
+    /// When it last opened or closed: what began before says nothing of how the registry is now.
+    turned_at: Moment,
+    /// Since when it is in trouble.
+    trouble_at: Option<Moment>,
+    /// In a row.
+    failed: u32,
+    /// In a row.
     connects_failed: u32,
     /// Overdue tries that were begun after the registry last said anything.
     silent: u32,
@@ -70,6 +80,9 @@ impl Breaker {
             state: State::Closed,
             seconds: [(0, 0); WINDOW_S],
             second: 0,
+            turned_at: Moment(0),
+            trouble_at: None,
+            failed: 0,
             connects_failed: 0,
             silent: 0,
             heard_at: Moment(0),
@@ -105,29 +118,46 @@ impl Breaker {
 
     /// A try that began then ended. True when this closed the breaker or opened it.
     pub(super) fn count(&mut self, health: Health, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
-        self.connects_failed = if health == Health::Away { self.connects_failed + 1 } else { 0 };
         if health == Health::Well {
             self.hear(now);
         }
-        match self.state {
-            State::Open { since, .. } => {
-                // What began before says nothing of how the registry is now.
-                let closes = health == Health::Well && begun >= since;
-                if closes {
-                    self.close();
-                }
-                closes
+        if begun < self.turned_at {
+            return false;
+        }
+        match (self.state, health) {
+            (State::Open { .. }, Health::Well) => {
+                self.close(now);
+                true
             }
-            State::Closed => {
-                let (results, failures) = self.remember(health != Health::Well, now);
-                let fails = results >= RESULTS_MIN && failures * 2 >= results;
-                let opens = fails || self.connects_failed >= CONNECTS_MAX;
+            (State::Open { .. }, Health::Failing | Health::Away) => false,
+            (State::Closed, _) => {
+                let opens = self.fails(health, begun, now);
                 if opens {
                     self.open(now, chance);
                 }
                 opens
             }
         }
+    }
+
+    /// Counts a result; is that enough?
+    fn fails(&mut self, health: Health, begun: Moment, now: Moment) -> bool {
+        let (results, failures) = self.remember(health != Health::Well, now);
+        if health == Health::Well {
+            (self.failed, self.connects_failed) = (0, 0);
+        } else {
+            self.failed += 1;
+            self.connects_failed = if health == Health::Away { self.connects_failed + 1 } else { 0 };
+        }
+        let is_trouble = self.failed >= FAILURES_MAX
+            || self.connects_failed >= CONNECTS_MAX
+            || results >= RESULTS_MIN && failures * 2 >= results;
+        if !is_trouble {
+            self.trouble_at = None;
+            return false;
+        }
+        let trouble_at = *self.trouble_at.get_or_insert(now);
+        health != Health::Well && begun >= trouble_at
     }
 
     /// The registry says something.
@@ -150,11 +180,14 @@ impl Breaker {
 
     fn open(&mut self, now: Moment, chance: &mut Chance) {
         self.opened += 1;
+        self.turned_at = now;
         self.state = State::Open { since: now, probe_at: now + jittered(PROBE_APART_US_MIN, chance) };
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, now: Moment) {
         self.state = State::Closed;
+        self.turned_at = now;
+        (self.failed, self.connects_failed, self.silent, self.trouble_at) = (0, 0, 0, None);
         self.seconds = [(0, 0); WINDOW_S];
     }
 
@@ -200,7 +233,7 @@ mod tests {
         let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
         for (health, count, at_s) in results {
             for _ in 0..*count {
-                breaker.count(*health, START, Moment(at_s * S), &mut chance);
+                breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
             }
         }
         breaker.state()
@@ -210,15 +243,17 @@ mod tests {
     fn it_opens_by_the_rule() {
         use Health::{Away, Failing, Well};
         use stats::Breaker::{Closed, Open};
-        let table: [(Fed, stats::Breaker); 10] = [
+        let table: [(Fed, stats::Breaker); 12] = [
             (&[(Failing, 19, 1)], Closed),
             (&[(Failing, 20, 1)], Open),
             (&[(Well, 10, 1), (Failing, 9, 2)], Closed),
             (&[(Well, 10, 1), (Failing, 10, 2)], Open),
             (&[(Well, 11, 1), (Failing, 10, 2)], Closed),
-            (&[(Well, 30, 1), (Failing, 19, 11)], Closed),
-            (&[(Well, 30, 1), (Failing, 20, 11)], Open),
-            (&[(Failing, 15, 1), (Failing, 15, 12)], Closed),
+            (&[(Well, 10, 1), (Failing, 15, 11)], Closed),
+            (&[(Well, 10, 1), (Failing, 20, 11)], Open),
+            (&[(Well, 500, 1), (Failing, 19, 1), (Well, 1, 1), (Failing, 19, 1)], Closed),
+            (&[(Well, 500, 1), (Failing, 20, 1)], Open),
+            (&[(Failing, 10, 1), (Failing, 9, 12)], Closed),
             (&[(Away, 4, 1), (Well, 1, 1), (Away, 4, 1)], Closed),
             (&[(Away, 5, 1)], Open),
         ];
@@ -252,7 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn probes_come_every_second_and_then_after_a_sixteenth() {
+    fn what_breaks_at_one_instant_is_one_event() {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let broke = START + S;
+        assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
+        // What began after it tells how the registry is.
+        for (health, opens) in [(Health::Failing, true), (Health::Well, false)] {
+            let mut breaker = breaker.clone();
+            assert_eq!(breaker.count(health, broke + 1, broke + 2, &mut chance), opens);
+        }
+    }
+
+    #[test]
+    fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
         let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
@@ -261,10 +308,10 @@ mod tests {
                 probes.push(at);
             }
         }
-        assert!(probes.iter().filter(|at| **at < 17 * S).count() >= 15);
+        assert!(probes.iter().filter(|at| **at < 5 * S).count() >= 15);
         let gaps = probes.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
         for (at, gap) in gaps {
-            let most = ((at - START.0) / 16).clamp(S, 30 * S);
+            let most = ((at - START.0) / 16).clamp(S / 4, 30 * S);
             assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{gap} at {at}");
         }
     }

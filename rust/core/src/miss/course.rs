@@ -248,13 +248,17 @@ impl<W> Misses<W> {
 
     /// A flight's own time is over.
     fn time_out(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
-        let Some(running) = self.flights.all.get(number).map(|flight| flight.running) else { return };
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let (running, registry) = (flight.running, usize::from(flight.registry));
         for running in running.into_iter().flatten() {
             let Some(id) = self.tries.get(running).map(|running| running.id) else { continue };
             let Some(ended) = self.take(id) else { continue };
             acts.push(Act::Abandon { id });
             if let Some(lesson) = Lesson::of(&Tried::TimedOut) {
                 self.learn(&ended, lesson, None, now, acts);
+            }
+            if let Some(guard) = self.guards.get_mut(registry) {
+                guard.time(now.since(ended.begun));
             }
         }
         self.land_failed(number, now, acts);

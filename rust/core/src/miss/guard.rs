@@ -7,7 +7,7 @@ use super::lesson::{Burden, Lesson};
 use super::limit::Limit;
 use super::moment::{Moment, S};
 use super::pace::Pace;
-use super::patience::Patience;
+use super::patience::{Patience, Terms};
 use super::pause::Pause;
 use super::policy::{Caps, Policy};
 use super::queue::Queue;
@@ -41,14 +41,19 @@ pub(super) struct Guard {
     latencies: Latencies,
     patience: Patience,
     patience_age: u32,
-    patience_us_min: u64,
-    deadline_us: u64,
+    terms: Terms,
 }
 
 impl Guard {
     pub(super) fn new(caps: Caps, policy: &Policy) -> Self {
         let latencies = Latencies::new();
-        let patience = Patience::of(&latencies, policy.patience_min_us, policy.deadline_us);
+        let terms = Terms {
+            min_us: policy.patience_min_us.min(policy.deadline_us),
+            deadline_us: policy.deadline_us,
+            fetch_us: policy.fetch_timeout_us,
+            budget: policy.retry_share,
+        };
+        let patience = Patience::of(&latencies, terms);
         Self {
             running: 0,
             limit: Limit::new(caps),
@@ -61,8 +66,7 @@ impl Guard {
             latencies,
             patience,
             patience_age: 0,
-            patience_us_min: policy.patience_min_us,
-            deadline_us: policy.deadline_us,
+            terms,
         }
     }
 
@@ -102,8 +106,10 @@ impl Guard {
             self.counted.throttled += 1;
             self.pace.refuse(now);
         }
-        // The try itself was one of those that ran.
-        self.limit.count(lesson.burden != Burden::Borne, self.running + 1, self.patience.usual, now);
+        if self.breaker.state() == stats::Breaker::Closed {
+            // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
+            self.limit.count(lesson.burden != Burden::Borne, self.running + 1, self.patience.usual, now);
+        }
         let turned = self.breaker.count(lesson.health, begun, now, chance);
         self.restart_if_open(turned);
         turned
@@ -128,7 +134,7 @@ impl Guard {
         self.patience_age += 1;
         if self.patience_age >= PATIENCE_EVERY {
             self.patience_age = 0;
-            self.patience = Patience::of(&self.latencies, self.patience_us_min, self.deadline_us);
+            self.patience = Patience::of(&self.latencies, self.terms);
         }
     }
 

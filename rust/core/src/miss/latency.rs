@@ -50,6 +50,20 @@ impl Latencies {
         let step = self.counts.iter().position(reached)?;
         (self.total > 0).then(|| end_us(step))
     }
+
+    /// The share that came within this time; 1 while there are none.
+    pub(super) fn share_within(&self, us: u64) -> f64 {
+        if self.total == 0 {
+            return 1.0;
+        }
+        f64::from(self.counts.iter().take(step_of(us) + 1).sum::<u32>()) / f64::from(self.total)
+    }
+
+    /// The times at which shares change.
+    #[expect(clippy::unused_self, reason = "it speaks of these latencies")]
+    pub(super) fn ends_us(&self) -> impl Iterator<Item = u64> + use<> {
+        (0..STEPS).map(end_us)
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the steps")]

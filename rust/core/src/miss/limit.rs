@@ -68,10 +68,12 @@ impl Limit {
         }
     }
 
-    /// The registry is back after an outage: no more than at the start, and soon half of what it bore before.
+    /// An outage begins. After it the registry is asked for a quarter of what it bore, or as at the start, if that is more,
+    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that.
     pub(super) fn restart(&mut self) {
         self.slow_start_below = self.most;
-        self.most = self.most.min(f64::from(self.caps.concurrency_start)).max(1.0);
+        let start = f64::from(self.caps.concurrency_start).max(self.most / 4.0);
+        self.most = self.most.min(start).max(1.0);
         (self.results, self.losses) = (0, 0);
     }
 }
