@@ -28,6 +28,7 @@ def told(report: dict[str, Any]) -> str:
     lines = [
         "",
         f"requests       {requests['asked']}, of which {late} were late",
+        f"rehearsal      took {report['rehearsal_core_percent']:g} % of a core",
         f"right in time  {report['right_percent']} % at the first try, {after} % after retries",
         f"ideal cache    {report['bound_percent']} %; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",

@@ -41,7 +41,7 @@ impl Crowd {
             let asked = self.asked(arrival);
             if self.at_once.get() >= AT_ONCE_MAX {
                 let mut score = self.score.borrow_mut();
-                score.sent(u64::MAX);
+                score.sent(u64::MAX, 0);
                 score.done(asked, None, 0);
                 continue;
             }
@@ -64,7 +64,8 @@ impl Crowd {
     /// One customer, with all his tries.
     async fn serve(self: Rc<Self>, asked: Asked) {
         let due_us = asked.arrival.at_us;
-        self.score.borrow_mut().sent(self.clock.now_us().saturating_sub(due_us));
+        let late_us_max = (self.customers.late_ms * 1000.0) as u64;
+        self.score.borrow_mut().sent(self.clock.now_us().saturating_sub(due_us), late_us_max);
         let limit = Duration::from_secs_f64(self.customers.limit_ms / 1000.0);
         let request = self.request(asked.arrival);
         let mut right_at = None;
