@@ -162,7 +162,7 @@ impl<'a> Simulation<'a> {
             outage: registry.behaviour.outage(arrival.at_us).map(|(outage, _)| outage),
             warm: self.score.was_told(arrival.company),
         };
-        self.score.sent(0);
+        self.score.sent(0, 0);
         let waiter = Waiter { customer: self.customers.len(), nth: 0 };
         self.customers.push(Customer { asked, waits_for: None, tried_at_us: now.0 });
         self.ask(waiter, now);
