@@ -21,16 +21,16 @@ ASSUMED_LIMIT_BYTES: Final = 128 * MIB  # where nothing tells: the smallest cont
 # Measured with CPython 3.11 and Granian 2.8, resident bytes.
 BASE_BYTES: Final = 45 * MIB  # one worker that serves: interpreter, server, client
 SUPERVISOR_BYTES: Final = 22 * MIB  # Granian's parent of several workers
-CONNECTION_BYTES: Final = 40 * KIB  # 20 KiB idle; storms take as much again, and the allocator keeps it
-WAITER_BYTES: Final = 13 * KIB  # a request that waits for a registry, over its connection
-FETCH_BYTES: Final = 39 * KIB  # a fetch in flight, its connection included
+CONNECTION_BYTES: Final = 20 * KIB  # 13 KiB once it has asked; storms take more, and the allocator keeps it
+WAITER_BYTES: Final = 4 * KIB  # a customer who waits for a registry, over his connection: 2.3 KiB
+FETCH_BYTES: Final = 12 * KIB  # a try under way, its connection included: 8.2 KiB
 
-# A fetch brings room for three connections, two of which may wait; the third is for hits and health checks.
-CONNECTIONS_PER_FETCH: Final = 3
+# A fetch brings room for two connections, both of which may wait: most questions are asked by more than one.
+CONNECTIONS_PER_FETCH: Final = 2
 WAITERS_PER_FETCH: Final = 2
 SHARE_BYTES: Final = FETCH_BYTES + CONNECTIONS_PER_FETCH * CONNECTION_BYTES + WAITERS_PER_FETCH * WAITER_BYTES
 FETCHES_MIN: Final = 8
-FETCHES_MAX: Final = 512  # registries that are slow and unreliable are not helped by more
+FETCHES_MAX: Final = 1024  # registries that are slow and unreliable are not helped by more
 
 HEADROOM_PERCENT: Final = 10
 REGION_PERCENT_OF_LIMIT: Final = 40

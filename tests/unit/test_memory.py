@@ -104,7 +104,7 @@ def test_where_nothing_tells(tmp_path: Path) -> None:
     assert find_limit(tmp_path) == Limit(None, "assuming 128M")
     assert rss_bytes(tmp_path) == 0
     assert current_bytes(tmp_path) == 0
-    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 150
+    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 464
 
 
 @pytest.mark.parametrize("text", ["", "max", "-1", "1e9", "\0\xff", "12 34"])
@@ -137,17 +137,17 @@ def test_of_this_process() -> None:
 
 # limit, workers, cache asked for, in memory -> cache, connections, waiters, fetches
 PLANS = [
-    (53 * MIB, 1, None, True, (1 * MIB, 27, 18, 9)),
-    (64 * MIB, 1, None, True, (7 * MIB, 90, 60, 30)),
-    (128 * MIB, 1, None, True, (43 * MIB, 450, 300, 150)),
-    (128 * MIB, 1, None, False, (800 * MIB, 450, 300, 150)),
-    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 102, 68, 34)),
-    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 999, 666, 333)),
-    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 450, 300, 150)),
-    (256 * MIB, 1, None, True, (102 * MIB, 1_383, 922, 461)),
-    (256 * MIB, 2, None, True, (73 * MIB, 753, 502, 251)),
-    (1024 * MIB, 1, None, True, (409 * MIB, 1_536, 1_024, 512)),
-    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 1_536, 1_024, 512)),
+    (53 * MIB, 1, None, True, (1 * MIB, 58, 58, 29)),
+    (64 * MIB, 1, None, True, (7 * MIB, 190, 190, 95)),
+    (128 * MIB, 1, None, True, (43 * MIB, 928, 928, 464)),
+    (128 * MIB, 1, None, False, (800 * MIB, 928, 928, 464)),
+    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 210, 210, 105)),
+    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 2_048, 2_048, 1_024)),
+    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 928, 928, 464)),
+    (256 * MIB, 1, None, True, (102 * MIB, 2_048, 2_048, 1_024)),
+    (256 * MIB, 2, None, True, (73 * MIB, 1_548, 1_548, 774)),
+    (1024 * MIB, 1, None, True, (409 * MIB, 2_048, 2_048, 1_024)),
+    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 2_048, 2_048, 1_024)),
 ]
 
 
