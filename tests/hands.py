@@ -12,7 +12,13 @@ Message = MutableMapping[str, Any]
 class Hands:
     """An app without sockets: tries wait until a test says what became of them."""
 
-    def __init__(self, countries: tuple[str, ...] = ("im", "gg"), **policy: int) -> None:
+    def __init__(
+        self,
+        countries: tuple[str, ...] = ("im", "gg"),
+        *,
+        client_limit: tuple[int, str | None, list[str]] | None = None,
+        **policy: int,
+    ) -> None:
         self.region = Region(bytes=1 << 20, ttl_ms=60_000, negative_ttl_ms=60_000, stale_ms=0)
         self.woken = 0
         self.tries: list[tuple[int, Question]] = []
@@ -25,6 +31,7 @@ class Hands:
             wake=self._wake,
             on_miss=self._on_miss,
             on_lifespan=self._on_lifespan,
+            client_limit=client_limit,
         )
 
     def work(self) -> float | None:

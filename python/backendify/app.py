@@ -72,6 +72,9 @@ class Service:
             wake=self._asking.wake,
             on_miss=self._answer_miss,
             on_lifespan=self._live,
+            client_limit=(settings.client_rate, settings.client_header, settings.trusted_proxies)
+            if settings.client_rate
+            else None,
         )
         self._asking.serve(self.app)
         self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None

@@ -17,9 +17,11 @@ from backendify.option import (
     Choice,
     Count,
     Duration,
+    FieldName,
     File,
     Kind,
     Maybe,
+    Networks,
     Raw,
     Size,
     Switch,
@@ -167,6 +169,17 @@ class Settings:
     )
     fetches_max: int = _option(Count(1, 65_536), "1024", "So many fetches at once, over all registries.")
     registry_concurrency: int = _option(Count(1, 10_000), "200", "So many requests at once to one registry.")
+    client_rate: int | None = _option(
+        Maybe(Count(1, 100_000), none="off"),
+        "off",
+        "A client may ask so often a second for what is not known yet, ten seconds' worth at once; then 429.",
+    )
+    client_header: str | None = _option(
+        Maybe(FieldName(), none="off"), "off", "Know a client by this header's value, else by its address."
+    )
+    trusted_proxies: tuple[str, ...] = _option(
+        Networks(), "off", "Believe X-Forwarded-For of these proxies, when clients are known by address."
+    )
     admin: Address | None = _option(
         Maybe(HostPort(), none="off"),
         "127.0.0.1:9090",

@@ -94,7 +94,7 @@ async def test_a_miss_waits_for_its_registry() -> None:
 
 
 async def test_who_waits_is_answered_by_his_deadline() -> None:
-    hands = Hands(deadline_ms=10, fetch_timeout_ms=20)
+    hands = Hands(deadline_ms=10, fetch_timeout_ms=20, tries_max=1)
     server = Server(0)
     begun_s = asyncio.get_running_loop().time()
     waiting = asyncio.create_task(hands.app(scope(), server.receive, server.send))  # type: ignore[arg-type]
@@ -133,6 +133,62 @@ async def test_a_customer_who_left_is_not_told() -> None:
     hands.app.close()
     hands.work()
     assert told.cancelled()
+
+
+LIMITED = (1, "x-api-key", ["10.0.0.0/8"])  # ten misses at once
+
+
+@pytest.mark.parametrize(
+    ("same", "other"),
+    [
+        ({"client": ("192.0.2.1", 1)}, {"client": ("192.0.2.2", 1)}),
+        (
+            {"headers": [(b"host", b"x"), (b"X-Api-Key", b"a")]},
+            {"headers": [(b"host", b"x"), (b"x-api-key", b"b")]},
+        ),
+        (
+            {
+                "client": ("10.0.0.1", 1),
+                "headers": [(b"host", b"x"), (b"x-forwarded-for", b"6.6.6.6, 1.1.1.1")],
+            },
+            {
+                "client": ("10.0.0.1", 1),
+                "headers": [(b"host", b"x"), (b"x-forwarded-for", b"1.1.1.1, 6.6.6.6")],
+            },
+        ),
+    ],
+)
+async def test_a_client_over_its_rate_is_told_so_and_hits_cost_nothing(
+    same: dict[str, Any], other: dict[str, Any]
+) -> None:
+    hands = Hands(client_limit=LIMITED, deadline_ms=1)
+    hands.region.keep(Question(0, "known"), 200, V1, b'{"cn":"One"}')
+
+    async def ask(company_id: str, who: dict[str, Any]) -> Server:
+        server = Server(0)
+        asked = {"client": ("192.0.2.9", 1), **scope(f"id={company_id}&country_iso=im".encode()), **who}
+        answering = asyncio.ensure_future(hands.app(asked, server.receive, server.send))
+        while not answering.done():
+            hands.work()
+            await asyncio.sleep(0)
+        return server
+
+    for _ in range(30):
+        assert (await ask("known", same)).messages[0]["status"] == 200
+    statuses = [(await ask(f"unknown{number}", same)).messages[0]["status"] for number in range(12)]
+    assert statuses[:10] == [504] * 10
+    assert statuses[-1] == 429
+    refused = await ask("unknown", same)
+    headers = dict(refused.messages[0]["headers"])
+    assert headers[b"retry-after"] == b"1"
+    assert headers[b"cache-control"] == b"no-store"
+    assert (await ask("known", same)).messages[0]["status"] == 200
+    assert (await ask("unknown", other)).messages[0]["status"] == 504
+
+
+def test_a_proxy_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'proxy\.example' is no network"):
+        Hands(client_limit=(1, None, ["proxy.example"]))
 
 
 @pytest.mark.parametrize("policy", [{"deadline_s": 1}, {"waiters_max": -1}])

@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::clock;
 use crate::customer::Customer;
+use crate::limiter::Limiter;
 use crate::misses::Misses;
 use crate::outcome::Outcome;
 use crate::policy;
@@ -25,7 +26,7 @@ use crate::reply::Reply;
 use crate::scope::Scope;
 
 /// Every status that an answer can have: the counters' places.
-const STATUSES: [u16; 9] = [200, 400, 404, 405, 414, 431, 502, 503, 504];
+const STATUSES: [u16; 10] = [200, 400, 404, 405, 414, 429, 431, 502, 503, 504];
 
 /// An ASGI 3 callable.
 #[pyclass(frozen, module = "backendify._core")]
@@ -35,6 +36,7 @@ pub(crate) struct App {
     misses: Misses,
     on_miss: Py<PyAny>,
     on_lifespan: Py<PyAny>,
+    limiter: Option<Limiter>,
     refreshes_ahead: bool,
     is_lame_duck: AtomicBool,
     is_closed: AtomicBool,
@@ -59,12 +61,17 @@ impl App {
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Root) => Answer::root(env!("CARGO_PKG_VERSION")),
             Ok(Route::Status) => Answer::status(self.is_lame_duck.load(Ordering::Relaxed)),
-            Ok(Route::Company(question)) => return self.look_up(py, &question, scope.is_head()),
+            Ok(Route::Company(question)) => return self.look_up(py, &question, scope),
         };
         Ok(Decision::Answer(answer))
     }
 
-    fn look_up(&self, py: Python<'_>, question: &query::Question<'_>, is_head: bool) -> PyResult<Decision> {
+    fn look_up(
+        &self,
+        py: Python<'_>,
+        question: &query::Question<'_>,
+        scope: &Scope<'_>,
+    ) -> PyResult<Decision> {
         let Some(registry) = self.countries.registry_of(&question.country) else {
             return Ok(Decision::Answer(Answer::problem(&Problem::NoRegistry)));
         };
@@ -72,11 +79,16 @@ impl App {
         let is_closed = self.is_closed.load(Ordering::Relaxed);
         let Some(hit) = self.region.get().find(key, &question.id) else {
             self.misses_count.fetch_add(1, Ordering::Relaxed);
-            return Ok(if is_closed {
-                Decision::Answer(Answer::problem(&Problem::Draining))
-            } else {
-                Decision::Ask(Question { registry, id: question.id.clone().into_owned(), is_head })
-            });
+            if is_closed {
+                return Ok(Decision::Answer(Answer::problem(&Problem::Draining)));
+            }
+            if let Some(limiter) = &self.limiter {
+                if let Some(retry_after_s) = limiter.refusal(scope)? {
+                    return Ok(Decision::Answer(Answer::problem(&Problem::ClientLimited { retry_after_s })));
+                }
+            }
+            let id = question.id.clone().into_owned();
+            return Ok(Decision::Ask(Question { registry, id, is_head: scope.is_head() }));
         };
         self.hits.fetch_add(1, Ordering::Relaxed);
         if hit.is_refresh_due && self.refreshes_ahead && !is_closed {
@@ -116,11 +128,15 @@ impl App {
     ///
     /// `policy` holds the miss path's settings, see `rust/binding/src/policy.rs`. `wake()` has :meth:`work` called soon on the
     /// event loop, from any thread. `on_miss(question, send)` returns the coroutine of a miss that came by ASGI;
-    /// `on_lifespan(receive, send)` that of ASGI's lifespan. Raises `ValueError` for countries that are none or that stand there
+    /// `on_lifespan(receive, send)` that of ASGI's lifespan. `client_limit` is (misses a second, header or none, proxies). Raises `ValueError` for countries that are none or that stand there
     /// twice.
     #[new]
-    #[pyo3(signature = (countries, region, *, policy, refreshes_ahead, wake, on_miss, on_lifespan))]
-    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
+    #[pyo3(signature = (countries, region, *, policy, refreshes_ahead, wake, on_miss, on_lifespan, client_limit = None))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        clippy::too_many_arguments,
+        reason = "PyO3 hands over what it extracted, by name"
+    )]
     fn new(
         countries: Vec<String>,
         region: Py<Region>,
@@ -129,7 +145,9 @@ impl App {
         wake: Py<PyAny>,
         on_miss: Py<PyAny>,
         on_lifespan: Py<PyAny>,
+        client_limit: Option<(u32, Option<String>, Vec<String>)>,
     ) -> PyResult<Self> {
+        let limiter = client_limit.map(|(per_s, header, proxies)| Limiter::new(per_s, header, &proxies));
         let policy = policy::read(policy, countries.len())?;
         let [seed, _] = clock::seed();
         Ok(Self {
@@ -138,6 +156,7 @@ impl App {
             misses: Misses::new(policy, seed, wake),
             on_miss,
             on_lifespan,
+            limiter: limiter.transpose()?,
             refreshes_ahead,
             is_lame_duck: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),

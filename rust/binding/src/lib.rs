@@ -6,6 +6,7 @@ mod clock; // the only reader of clocks
 mod customer; // who waits for a registry
 mod error; // the core's errors as exceptions
 mod lane; // hits answered before the event loop
+mod limiter; // who asks too often
 mod misses; // the miss path between the lane's thread and the loop's
 mod outcome; // what became of a try
 mod policy; // the miss path's settings and counters

@@ -176,8 +176,8 @@ impl Region {
         retry_after_s: Option<f64>,
     ) -> Outcome {
         let pause = retry_after_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let retry_after_us = pause.and_then(|pause| u64::try_from(pause.as_micros()).ok());
-        let mut outcome = Outcome::of_reply(status, content_type, body, retry_after_us);
+        let pause_us = pause.and_then(|pause| u64::try_from(pause.as_micros()).ok());
+        let mut outcome = Outcome::of_reply(status, content_type, body, pause_us);
         if let Tried::Reply { told, .. } = &mut outcome.tried {
             told.stored = told.outcome.fact().is_ok_and(|record| self.put(question, &record));
         }

@@ -14,6 +14,7 @@ pub(crate) struct Scope<'py> {
     headers_bytes: usize,
     hosts: usize,
     is_http_10: bool,
+    dict: Bound<'py, PyDict>,
 }
 
 impl<'py> Scope<'py> {
@@ -38,7 +39,29 @@ impl<'py> Scope<'py> {
             hosts,
             // Granian says "1", uvicorn "1.0".
             is_http_10: matches!(version.to_str()?, "1" | "1.0"),
+            dict: scope.clone(),
         })
+    }
+
+    /// The address of who is connected, if it has one.
+    pub(crate) fn peer(&self) -> Option<String> {
+        let client = self.dict.get_item(intern!(self.dict.py(), "client")).ok()??;
+        client.get_item(0).ok()?.extract().ok()
+    }
+
+    /// The values of a header, whose `name` is in small letters, in their order.
+    pub(crate) fn values(&self, name: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let mut values = Vec::new();
+        for field in required(&self.dict, intern!(self.dict.py(), "headers"))?.try_iter()? {
+            let (found, value): (Bound<'py, PyBytes>, Bound<'py, PyBytes>) = {
+                let field = field?;
+                (field.get_item(0)?.cast_into()?, field.get_item(1)?.cast_into()?)
+            };
+            if found.as_bytes().eq_ignore_ascii_case(name) {
+                values.push(value);
+            }
+        }
+        Ok(values)
     }
 
     /// Is it a HEAD, whose answer's body stays here?

@@ -92,6 +92,12 @@ pub enum Problem {
     /// The service is about to stop.
     #[error("The service is shutting down.")]
     Draining,
+    /// This client asks for too much that is not known yet.
+    #[error("This client is over its rate limit; it may ask again in {retry_after_s} s.")]
+    ClientLimited {
+        /// Seconds until it may, rounded up.
+        retry_after_s: u64,
+    },
 }
 
 impl Problem {
@@ -103,6 +109,7 @@ impl Problem {
             Self::UnknownPath | Self::NoRegistry | Self::NoCompany => 404,
             Self::MethodNotAllowed => 405,
             Self::TargetTooLong => 414,
+            Self::ClientLimited { .. } => 429,
             Self::HeadersTooLarge => 431,
             Self::Unusable(_) => 502,
             Self::Overloaded | Self::Draining => 503,
@@ -118,6 +125,7 @@ const fn title(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         414 => "URI Too Long",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
@@ -136,9 +144,10 @@ impl Answer {
         body.extend_from_slice(format!(r#","status":{status},"detail":"#).as_bytes());
         write_string(&mut body, &problem.to_string());
         body.push(b'}');
-        let extra = match status {
-            405 => Some(("allow", "GET, HEAD".to_owned())),
-            503 => Some(("retry-after", RETRY_AFTER_S.to_string())),
+        let extra = match problem {
+            Problem::MethodNotAllowed => Some(("allow", "GET, HEAD".to_owned())),
+            Problem::Overloaded | Problem::Draining => Some(("retry-after", RETRY_AFTER_S.to_string())),
+            Problem::ClientLimited { retry_after_s } => Some(("retry-after", retry_after_s.to_string())),
             _ => None,
         };
         Self {
