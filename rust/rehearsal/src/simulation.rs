@@ -283,3 +283,65 @@ fn judged(told: &Told) -> (u16, Try) {
         Err(problem) => (problem.status(), Try::Failed(problem.status())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn played(registry: &str, customers: &str) -> serde_json::Value {
+        let text = format!(
+            r#"{{"seed":1,"customers":{{"rate_per_s":200,"duration_s":20,"companies":2000,"zipf":1.0{customers}}},
+                "registries":{{"us":{{"latency":{{"shape":"lognormal","median_ms":100,"sigma":0.4}}{registry}}}}}}}"#
+        );
+        let report = simulate(&Profile::from_json(&text).unwrap(), &Policy::default());
+        serde_json::to_value(report).unwrap()
+    }
+
+    fn number(report: &serde_json::Value, path: &str) -> f64 {
+        report.pointer(path).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN)
+    }
+
+    #[test]
+    fn a_good_registry_loses_nobody_and_is_asked_once_a_company() {
+        let report = played("", r#","unknown_share":0.05"#);
+        assert!(number(&report, "/of_bound_percent") > 99.9, "{report}");
+        assert!(number(&report, "/registries/us/requests_per_distinct") < 1.02, "{report}");
+    }
+
+    #[test]
+    fn the_same_seed_plays_the_same() {
+        let play = || played(r#","error_share":0.1,"hang_share":0.05"#, r#","retries":2"#);
+        assert_eq!(play(), play());
+    }
+
+    #[test]
+    fn an_outage_is_survived() {
+        for how in ["reset", "hang", "unavailable"] {
+            let outage = format!(r#","outages":[{{"begin_s":8,"length_s":6,"how":"{how}"}}]"#);
+            let report = played(&outage, r#","retries":2"#);
+            let outage = "/registries/us/outages/0";
+            assert!(number(&report, &format!("{outage}/recovery_s")) <= 3.0, "{how}: {report}");
+            let warm = number(&report, &format!("{outage}/warm/right"));
+            assert!((warm - number(&report, &format!("{outage}/warm/asked"))).abs() < 0.5, "{how}: {report}");
+            assert!(number(&report, "/registries/us/requests_per_distinct") < 1.25, "{how}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_throttled_registry_is_asked_at_its_pace() {
+        let throttle = r#","throttle":{"per_s":20,"retry_after_s":1}"#;
+        let report = played(throttle, r#","retries":2"#);
+        assert!(number(&report, "/registries/us/throttled_percent") < 5.0, "{report}");
+        assert!(number(&report, "/registries/us/answered") > 0.7 * 20.0 * 20.0, "{report}");
+    }
+
+    #[test]
+    fn customers_who_ask_again_cost_the_registry_nothing() {
+        let requests = |retries: u32| {
+            let hangs = r#","outages":[{"begin_s":5,"length_s":10,"how":"hang"}]"#;
+            let report = played(hangs, &format!(r#","retries":{retries}"#));
+            number(&report, "/registries/us/requests")
+        };
+        assert!(requests(3) <= 1.05 * requests(0), "{} {}", requests(3), requests(0));
+    }
+}

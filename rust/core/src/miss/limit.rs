@@ -77,3 +77,81 @@ impl Limit {
         (self.results, self.losses) = (0, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::miss::moment::MS;
+
+    const ROUND_TRIP_US: u64 = 100 * MS;
+
+    /// The limit after so many round trips, each with as many results as the limit, of which every `loss_every`th is lost.
+    fn after(round_trips: u64, loss_every: u32, caps: Caps) -> u32 {
+        let mut limit = Limit::new(caps);
+        let mut count = 0;
+        for round in 1..=round_trips {
+            for _ in 0..limit.get() {
+                count += 1;
+                let now = Moment(round * ROUND_TRIP_US);
+                limit.count(count % loss_every == 0, limit.get(), ROUND_TRIP_US, now);
+            }
+        }
+        limit.get()
+    }
+
+    #[test]
+    fn it_doubles_until_a_loss_and_keeps_within_its_bounds() {
+        let caps = Caps { concurrency_start: 20, concurrency_max: 200 };
+        for (round_trips, loss_every, least, most) in [
+            (1, u32::MAX, 40, 40),
+            (2, u32::MAX, 80, 80),
+            (9, u32::MAX, 200, 200),
+            (9, 20, 195, 200), // 5 % lost, whatever is asked: its nature
+            (100, 2, 1, 12),   // half is lost: as few as results can tell of
+        ] {
+            let found = after(round_trips, loss_every, caps);
+            assert!((least..=most).contains(&found), "{round_trips} {loss_every}: {found}");
+        }
+        let limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 0 });
+        assert_eq!(limit.get(), 1, "one is always allowed");
+    }
+
+    #[test]
+    fn one_decrease_a_round_trip_and_slow_growth_afterwards() {
+        let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 });
+        for _ in 0..100 {
+            limit.count(true, 100, ROUND_TRIP_US, Moment(ROUND_TRIP_US));
+        }
+        assert_eq!(limit.get(), 90);
+        for _ in 0..90 {
+            limit.count(false, 90, ROUND_TRIP_US, Moment(ROUND_TRIP_US + 1));
+        }
+        assert_eq!(limit.get(), 90, "one more, almost");
+        limit.count(false, 90, ROUND_TRIP_US, Moment(ROUND_TRIP_US + 1));
+        assert_eq!(limit.get(), 91);
+    }
+
+    #[test]
+    fn what_is_not_in_use_neither_grows_nor_shrinks() {
+        let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 });
+        for at in 0..1000 {
+            limit.count(at % 2 == 0, 49, ROUND_TRIP_US, Moment(at * ROUND_TRIP_US));
+        }
+        assert_eq!(limit.get(), 100);
+    }
+
+    #[test]
+    fn after_an_outage_it_begins_with_a_quarter_and_soon_has_all() {
+        let mut limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 500 });
+        for _ in 0..380 {
+            limit.count(false, 500, ROUND_TRIP_US, Moment(0));
+        }
+        assert_eq!(limit.get(), 400);
+        limit.restart();
+        assert_eq!(limit.get(), 100);
+        for _ in 0..400 {
+            limit.count(false, 400, ROUND_TRIP_US, Moment(0));
+        }
+        assert_eq!(limit.get(), 400, "fast up to what it bore, slowly from there");
+    }
+}

@@ -9,8 +9,9 @@ use super::moment::{MS, Moment, S};
 const DECREASE: f64 = 0.9;
 /// 429s within so much of one another speak of the same excess.
 const DECREASE_APART_US: u64 = S;
-/// Each second in which the pace held somebody back adds this share.
-const INCREASE_PER_S: f64 = 0.01;
+/// Each second in which the pace held somebody back adds this share, and this rate.
+const INCREASE_SHARE: f64 = 0.01;
+const INCREASE_PER_S: f64 = 0.2;
 /// The slowest pace, tries a second: one that is never asked could never tell that it bears more.
 const RATE_MIN: f64 = 1.0;
 /// What is not asked for at once may be asked for within so much.
@@ -98,7 +99,7 @@ impl Pace {
         }
         if now.since(self.raised_at) >= S {
             if self.held_back {
-                self.rate_per_s *= 1.0 + INCREASE_PER_S;
+                self.rate_per_s += self.rate_per_s * INCREASE_SHARE + INCREASE_PER_S;
             }
             (self.raised_at, self.held_back) = (now, false);
         }

@@ -83,3 +83,60 @@ fn slow_us(latencies: &Latencies, terms: Terms) -> u64 {
     let slow_us = latencies.quantile_us(SLOW_QUANTILE).unwrap_or(terms.deadline_us);
     ((slow_us as f64 * SLOW_FACTOR) as u64).clamp(terms.min_us, (terms.fetch_us / 2).max(terms.min_us))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { min_us: 250 * MS, deadline_us: 900 * MS, fetch_us: 10 * S, budget: 0.1 };
+
+    fn patience(replies: &[(u32, u64)]) -> Patience {
+        let mut latencies = Latencies::new();
+        for (count, ms) in replies {
+            (0..*count).for_each(|_| latencies.add(ms * MS));
+        }
+        Patience::of(&latencies, TERMS)
+    }
+
+    #[test]
+    fn second_tries_begin_when_they_help_most() {
+        for (what, replies, least_ms, most_ms) in [
+            ("nothing is known", &[(19, 5)][..], 450, 450),
+            ("all are fast: late enough to be rare", &[(980, 50), (20, 80)], 250, 250),
+            (
+                "a few hang: any time will do at which the others have come",
+                &[(900, 200), (50, 10_000)],
+                250,
+                700,
+            ),
+            ("slow ones, for which a second try must come early", &[(600, 400), (300, 1000)], 250, 500),
+            ("none is in time: only what hangs is tried again", &[(900, 2000), (100, 2500)], 2500, 4000),
+            ("none ever comes", &[(1000, 10_000)], 5000, 5000),
+        ] {
+            let found = patience(replies).second_try;
+            assert!((least_ms * MS..=most_ms * MS).contains(&found), "{what}: {found} us");
+        }
+    }
+
+    #[test]
+    fn it_is_never_shorter_than_the_least_nor_fooled_by_odd_terms() {
+        let latencies = Latencies::new();
+        for (min_us, deadline_us) in [(0, 0), (0, 900 * MS), (900 * MS, 900 * MS)] {
+            let found = Patience::of(&latencies, Terms { min_us, deadline_us, ..TERMS });
+            assert!((min_us..=deadline_us).contains(&found.second_try));
+        }
+    }
+
+    #[test]
+    fn a_try_is_overdue_after_twice_the_usual() {
+        for (replies, overdue_ms, slack_ms) in
+            [(&[(19, 5)][..], 2500, 0), (&[(100, 20)], 500, 0), (&[(100, 700)], 1400, 150)]
+        {
+            let found = patience(replies).overdue;
+            assert!(
+                (overdue_ms * MS..=(overdue_ms + slack_ms) * MS).contains(&found),
+                "{replies:?}: {found}"
+            );
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Each bound of the miss path, filled; and its rules, told as stories.
+#![expect(clippy::needless_pass_by_value, reason = "a test reads better so")]
+
+use std::sync::Arc;
+
+use backendify_core::miss::{
+    Act, Breaker, Caps, MS, Misses, Moment, Policy, Question, S, Told, Tried, TryId,
+};
+use backendify_core::outcome::{Outcome, Silence};
+
+const START: Moment = Moment(5 * S);
+
+/// A service whose clock is set by hand.
+struct Service {
+    misses: Misses<u32>,
+    now: Moment,
+    /// Begun and not ended, with their ids.
+    tries: Vec<(TryId, Arc<str>)>,
+    abandoned: Vec<TryId>,
+    /// Who was answered what, and when.
+    answers: Vec<(u32, Outcome, Moment)>,
+}
+
+impl Service {
+    fn new(policy: Policy) -> Self {
+        let registries = vec![Caps::default(); 2];
+        let misses = Misses::new(Policy { registries, ..policy }, 1);
+        Self { misses, now: START, tries: Vec::new(), abandoned: Vec::new(), answers: Vec::new() }
+    }
+
+    fn with_caps(caps: Caps, policy: Policy) -> Self {
+        let misses = Misses::new(Policy { registries: vec![caps; 2], ..policy }, 1);
+        Self { misses, ..Self::new(Policy::default()) }
+    }
+
+    fn ask(&mut self, waiter: u32, id: u32) {
+        let mut acts = Vec::new();
+        self.misses.ask(Question { registry: 0, id: &id.to_string() }, waiter, self.now, &mut acts);
+        self.follow(acts);
+    }
+
+    fn pass(&mut self, us: u64) {
+        let end = self.now + us;
+        while let Some(due) = self.misses.due().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            let mut acts = Vec::new();
+            self.misses.tick(self.now, &mut acts);
+            self.follow(acts);
+        }
+        self.now = end;
+    }
+
+    fn end(&mut self, place: usize, tried: Tried) {
+        let (id, _) = self.tries.remove(place);
+        let mut acts = Vec::new();
+        self.misses.tried(id, tried, self.now, &mut acts);
+        self.follow(acts);
+    }
+
+    fn follow(&mut self, acts: Vec<Act<u32>>) {
+        for act in acts {
+            match act {
+                Act::Try { id, company, .. } => self.tries.push((id, company)),
+                Act::Abandon { id } => {
+                    self.tries.retain(|(other, _)| *other != id);
+                    self.abandoned.push(id);
+                }
+                Act::Answer { waiter, told, .. } => {
+                    self.answers.push((waiter, told.outcome.clone(), self.now));
+                }
+            }
+        }
+    }
+
+    fn answer(&self, waiter: u32) -> Option<&Outcome> {
+        self.answers.iter().find(|(other, _, _)| *other == waiter).map(|(_, outcome, _)| outcome)
+    }
+}
+
+fn reply(status: u16) -> Tried {
+    let outcome = Outcome::of_reply(status, b"application/x-company-v1", br#"{"cn":"x"}"#);
+    Tried::Reply {
+        told: Told { outcome, fwd_status: Some(status), stored: true, age_ds: 0 },
+        retry_after_us: None,
+    }
+}
+
+#[test]
+fn one_fetch_a_question_and_its_answer_is_everybodys() {
+    let mut service = Service::new(Policy::default());
+    (0..100).for_each(|waiter| service.ask(waiter, 7));
+    assert_eq!(service.tries.len(), 1);
+    service.end(0, reply(404));
+    assert!((0..100).all(|waiter| service.answer(waiter) == Some(&Outcome::NotFound)));
+    assert_eq!(service.misses.stats().joined, 99);
+}
+
+#[test]
+fn the_deadline_ends_the_wait_and_not_the_fetch() {
+    let mut service = Service::new(Policy { tries_max: 1, ..Policy::default() });
+    service.ask(1, 7);
+    service.pass(899 * MS);
+    assert_eq!(service.answer(1), None);
+    service.pass(MS);
+    assert_eq!(service.answer(1), Some(&Outcome::Unanswered(Silence::TimedOut)));
+    assert_eq!((service.tries.len(), service.abandoned.len()), (1, 0));
+    service.pass(9 * S);
+    service.ask(2, 7);
+    assert_eq!(service.tries.len(), 1, "he joins the old one");
+    service.pass(100 * MS);
+    assert_eq!((service.tries.len(), service.abandoned.len()), (0, 1), "ten seconds are over");
+}
+
+#[test]
+fn a_second_try_begins_for_slowness_and_the_first_good_reply_wins() {
+    let mut service = Service::new(Policy::default());
+    for waiter in [1, 2] {
+        service.ask(waiter, 7);
+    }
+    service.pass(449 * MS);
+    assert_eq!(service.tries.len(), 1);
+    service.pass(MS);
+    assert_eq!(service.tries.len(), 2);
+    service.end(1, reply(500));
+    assert_eq!(service.answer(1), None, "the first still runs");
+    service.end(0, reply(200));
+    assert!(matches!(service.answer(1), Some(Outcome::Company(_))));
+
+    // The other way round the slower one is abandoned. He waits alone, so there must be some budget to spare.
+    service.pass(60 * S);
+    service.ask(3, 8);
+    service.pass(450 * MS);
+    service.end(1, reply(200));
+    assert_eq!((service.tries.len(), service.abandoned.len()), (0, 1));
+}
+
+#[test]
+fn the_first_byte_ends_impatience() {
+    let mut service = Service::new(Policy::default());
+    service.ask(1, 7);
+    service.misses.first_byte(service.tries[0].0, service.now);
+    service.pass(5 * S);
+    assert_eq!(service.tries.len(), 1);
+}
+
+#[test]
+fn a_failure_is_retried_at_most_twice_and_then_told_and_remembered() {
+    let mut service = Service::new(Policy::default());
+    service.ask(1, 7);
+    for _ in 0..3 {
+        assert_eq!(service.tries.len(), 1);
+        service.end(0, Tried::Reset);
+        service.pass(100 * MS);
+    }
+    assert_eq!(service.answer(1), Some(&Outcome::Unanswered(Silence::Unreachable)));
+    service.ask(2, 7);
+    assert_eq!((service.tries.len(), service.answer(2).is_some()), (0, true), "told again, and not asked");
+    service.pass(250 * MS);
+    service.ask(3, 7);
+    assert_eq!(service.tries.len(), 1);
+}
+
+#[test]
+fn what_the_registry_said_for_good_is_not_tried_again() {
+    for status in [200, 404, 429, 400, 410] {
+        let mut service = Service::new(Policy::default());
+        service.ask(1, 7);
+        service.end(0, reply(status));
+        service.pass(S);
+        assert_eq!((service.tries.len(), service.answers.len()), (0, 1), "{status}");
+    }
+}
+
+#[test]
+fn full_waiters_shed_the_oldest_and_serve_the_newest() {
+    let mut service = Service::new(Policy { waiters_max: 100, ..Policy::default() });
+    (0..150).for_each(|waiter| service.ask(waiter, 7));
+    assert_eq!((service.misses.stats().waiters, service.misses.stats().shed), (100, 50));
+    assert!((0..50).all(|waiter| service.answer(waiter) == Some(&Outcome::Overloaded)));
+    service.end(0, reply(404));
+    assert!((50..150).all(|waiter| service.answer(waiter) == Some(&Outcome::NotFound)));
+}
+
+#[test]
+fn a_full_queue_serves_the_newest_and_its_oldest_give_up() {
+    let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+    let policy = Policy { queue_max: 10, tries_max: 1, ..Policy::default() };
+    let mut service = Service::with_caps(caps, policy);
+    (0..20).for_each(|id| service.ask(id, id));
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().queued, 10);
+    assert!((1..10).all(|waiter| service.answer(waiter) == Some(&Outcome::Overloaded)));
+    service.ask(100, 12);
+    service.end(0, reply(200));
+    assert_eq!(&*service.tries[0].1, "12", "asked again, so it is the newest");
+    service.end(0, reply(200));
+    assert_eq!(&*service.tries[0].1, "19");
+    service.pass(300 * MS);
+    assert_eq!(service.answer(10), Some(&Outcome::Overloaded));
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().queued, 0);
+}
+
+#[test]
+fn all_fetches_together_are_bounded_and_one_registry_leaves_room() {
+    let caps = Caps { concurrency_start: 1000, concurrency_max: 1000 };
+    let mut service = Service::with_caps(caps, Policy { fetches_max: 100, ..Policy::default() });
+    (0..300).for_each(|id| service.ask(id, id));
+    assert_eq!(service.tries.len(), 50);
+    let mut acts = Vec::new();
+    for id in 0..300 {
+        service.misses.ask(Question { registry: 1, id: &id.to_string() }, id, service.now, &mut acts);
+    }
+    service.follow(acts);
+    assert_eq!(service.tries.len(), 75, "half of what was left");
+}
+
+#[test]
+fn a_pause_is_obeyed_and_a_long_one_refuses_at_once() {
+    for (pause_us, is_queued) in [(200 * MS, true), (5 * S, false)] {
+        let mut service = Service::new(Policy::default());
+        service.ask(1, 1);
+        let Tried::Reply { told, .. } = reply(429) else { return };
+        service.end(0, Tried::Reply { told, retry_after_us: Some(pause_us) });
+        service.ask(2, 2);
+        assert_eq!(service.tries.len(), 0);
+        assert_eq!(service.answer(2).is_none(), is_queued);
+        // After it, a registry of which no more is known is asked once a second.
+        service.pass(pause_us + S);
+        service.ask(3, 3);
+        assert!(service.tries.iter().any(|(_, id)| **id == *"3"));
+    }
+}
+
+#[test]
+fn an_open_breaker_refuses_in_no_time_and_one_probe_closes_it() {
+    let mut service = Service::new(Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
+    for id in 0..20 {
+        service.ask(id, id);
+        service.end(0, Tried::Reset);
+    }
+    let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
+    assert_eq!(breaker(&service), Breaker::Open);
+    for id in 100..200 {
+        service.ask(id, id);
+    }
+    assert_eq!((service.tries.len(), service.misses.stats().waiters), (0, 0));
+    service.pass(S);
+    for id in 200..300 {
+        service.ask(id, id);
+    }
+    assert_eq!(service.tries.len(), 1, "one probe, for which nobody waits");
+    assert_eq!(service.misses.stats().waiters, 0);
+    service.end(0, reply(200));
+    assert_eq!(breaker(&service), Breaker::Closed);
+    (300..400).for_each(|id| service.ask(id, id));
+    assert!(service.tries.len() <= 20, "no herd: {}", service.tries.len());
+}
+
+#[test]
+fn a_registry_that_says_nothing_is_given_up_before_its_time_outs() {
+    let mut service = Service::new(Policy { tries_max: 1, ..Policy::default() });
+    (0..20).for_each(|id| service.ask(id, id));
+    service.pass(2499 * MS);
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Closed);
+    service.pass(MS);
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
+    assert_eq!(service.tries.len(), 20, "what was begun goes on");
+}
+
+#[test]
+fn customers_who_ask_again_and_again_cost_the_registry_nothing() {
+    let load = |retries: u32| {
+        let mut service = Service::new(Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
+        let mut begun = 0;
+        for round in 0..100 {
+            for customer in 0..10 {
+                for retry in 0..=retries {
+                    service.ask(round * 1000 + customer * 100 + retry, customer);
+                }
+            }
+            begun += service.tries.len();
+            while !service.tries.is_empty() {
+                service.end(0, reply(500));
+            }
+            service.pass(20 * MS);
+        }
+        begun
+    };
+    assert_eq!(load(0), load(30));
+}
+
+#[test]
+fn a_refresh_takes_only_what_is_spare() {
+    let mut service = Service::new(Policy::default());
+    let refresh = |service: &mut Service, id: u32| {
+        let mut acts = Vec::new();
+        service.misses.refresh(Question { registry: 0, id: &id.to_string() }, service.now, &mut acts);
+        service.follow(acts);
+    };
+    (0..100).for_each(|id| refresh(&mut service, id));
+    assert_eq!(service.tries.len(), 10, "half of the limit");
+    refresh(&mut service, 0);
+    assert_eq!(service.tries.len(), 10, "under way already");
+}
