@@ -11,25 +11,28 @@ pub struct Key<'a> {
     pub id: &'a [u8],
 }
 
-/// The two buckets in which a record may lie, and the byte by which a bucket is searched for it.
+/// The two buckets in which a record may lie, and what it is known by there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Places {
     /// The bucket that is searched first.
     pub(crate) first: u32,
     /// The other; never the same.
     pub(crate) second: u32,
-    /// 1 to 255.
+    /// By which a bucket is searched: 1 to 255.
     pub(crate) fingerprint: u8,
+    /// By which a bucket remembers what it evicted: 24 bits that neither the first bucket nor the fingerprint tells.
+    pub(crate) trace: u32,
 }
 
 impl Places {
     /// Where `id` of the registry with this salt lies among `buckets` (two or more) of the file with this seed.
     ///
     /// `SipHash` 1-3 (Aumasson and Bernstein, 2012), keyed, so that nobody can aim ids at one bucket.
+    #[inline]
     pub(crate) fn of(salt: u64, id: &[u8], seed: [u64; 2], buckets: u32) -> Self {
         let [seed, other] = seed;
         let hash = SipHasher13::new_with_keys(seed ^ salt, other).hash(id);
-        let [fingerprint, ..] = hash.to_be_bytes();
+        let [fingerprint, t2, t1, t0, ..] = hash.to_be_bytes();
         let first = share(hash, buckets);
         // A second multiplication, because a bucket is named by fewer bits than are left beside the fingerprint.
         let second = share(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32, buckets);
@@ -40,7 +43,7 @@ impl Places {
         } else {
             first + 1
         };
-        Self { first, second, fingerprint: fingerprint.max(1) }
+        Self { first, second, fingerprint: fingerprint.max(1), trace: u32::from_be_bytes([0, t2, t1, t0]) }
     }
 }
 
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn the_hash_of_a_file_never_changes() {
         let places = Places::of(3, b"000001C", [1, 2], 10_000);
-        assert_eq!(places, Places { first: 517, second: 1423, fingerprint: 134 });
+        assert_eq!(places, Places { first: 517, second: 1423, fingerprint: 134, trace: 10_953_495 });
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod evict;
 mod explored;
 #[cfg(not(feature = "shuttle"))]
 mod file;
+mod ghost;
 mod held;
 mod identity;
 mod layout;
@@ -32,11 +33,13 @@ mod page;
 #[cfg(feature = "shuttle")]
 mod plain;
 mod registries;
+mod shift;
 mod store;
 mod sync;
 #[cfg(test)]
 #[cfg(not(feature = "shuttle"))]
 mod tests;
+mod visited;
 mod vouch;
 
 pub use age::BootTime;
@@ -209,11 +212,10 @@ impl Region {
     /// The same, counted as nothing: for those who look again behind a question that was counted.
     pub fn peek<'b>(&self, key: Key<'_>, now: BootTime, page: &'b mut Page) -> Option<Found<'b>> {
         let hit = self.wanted(key).and_then(|(places, wanted)| {
-            // The second bucket comes while the first is searched.
+            // Both buckets come at once; from a disk, the second while the first is searched.
+            self.approach(places);
             if !self.words.is_memory() {
                 self.words.read_ahead(HEADER_WORDS + places.second as usize * PAGE_WORDS);
-            } else if let Some(second) = self.bucket(places.second) {
-                second.approach();
             }
             self.look(places.first, &wanted, now, page)
                 .or_else(|| self.look(places.second, &wanted, now, page))
@@ -239,6 +241,7 @@ impl Region {
             return Kept::Oversize;
         };
         let life_ds = self.ages.life_ds(matches!(record, Record::Company { .. }));
+        self.approach(places);
         let mut page = Page::default();
         let kept =
             (0..PUT_TRIES).any(|_| self.try_put(places, &wanted, &draft, life_ds, now, &mut page).is_some());

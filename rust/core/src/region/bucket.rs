@@ -13,6 +13,7 @@ use super::layout::{
     State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word, index, lengths_word, low_half,
 };
 use super::page::{Page, Span};
+use super::shift::word_at;
 use super::sync::{AtomicU64, Ordering, fence, pause};
 
 /// How often a bucket that somebody holds is looked at again: about two microseconds, more than a writer needs.
@@ -85,12 +86,6 @@ impl<'a> Bucket<'a> {
         low_half(self.load(LATEST))
     }
 
-    /// Touches both ends of the page, so that they are near when they are needed.
-    #[inline]
-    pub(super) fn approach(self) {
-        std::hint::black_box((self.load(STATE), self.load(fingerprints_word(0))));
-    }
-
     /// What `read` sees while nobody writes, with the state in which it was seen; else the state of the one who holds
     /// the bucket.
     #[inline]
@@ -130,7 +125,7 @@ impl<'a> Bucket<'a> {
     #[inline]
     pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
         let shape = self.shape();
-        for group in 0..shape.slots.div_ceil(GROUP_SLOTS) {
+        for group in 0..shape.groups {
             let mut matches = equal_bytes(self.load(fingerprints_word(group)), wanted.fingerprint);
             while matches != 0 {
                 let lane = index(u64::from(matches.trailing_zeros() / 8));
@@ -138,7 +133,7 @@ impl<'a> Bucket<'a> {
                 if slot >= shape.slots {
                     return None;
                 }
-                let span = self.span_of(slot);
+                let span = self.span_of(slot, shape);
                 if self
                     .copy(span, shape.data_end(), page)
                     .is_some_and(|entry| entry.head.number == wanted.number && entry.id == wanted.id)
@@ -172,7 +167,7 @@ impl<'a> Bucket<'a> {
 
     /// Copies an entry out of the bucket; None when it does not lie wholly among the entries.
     #[inline]
-    fn copy(self, span: Span, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
+    pub(super) fn copy(self, span: Span, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
         let end = span.start + span.bytes;
         if end > data_end {
             return None;
@@ -190,6 +185,7 @@ impl<'a> Bucket<'a> {
     }
 
     /// Remembers that it was read. Written only when that is new, so that what is hot does not keep its page dirty.
+    #[inline]
     pub(super) fn visit(self, slot: usize) {
         self.word(VISITED + slot / 64 % VISITED_WORDS).fetch_or(1 << (slot % 64), Ordering::Relaxed);
     }
@@ -203,7 +199,7 @@ impl<'a> Bucket<'a> {
         }
         for offset in (0..span.bytes).step_by(8) {
             let unused = 8_usize.saturating_sub(span.bytes - offset) * 8;
-            sum = checksum.add(sum, self.word_at(span.start + offset) << unused);
+            sum = checksum.add(sum, word_at(self, data_word, span.start + offset) << unused);
         }
         sum
     }
@@ -212,17 +208,14 @@ impl<'a> Bucket<'a> {
     pub(super) fn is_whole(self, checksum: Checksum) -> bool {
         let shape = self.shape();
         let mut sum = checksum.of_head(self.load(SHAPE), self.load(LATEST));
-        let (mut slot, mut start) = (0, 0);
-        while let Some(Resident { span, .. }) = self.resident(slot, start) {
+        let (mut slots, mut bytes) = (0, 0);
+        for Resident { span, .. } in self.residents(shape) {
             sum = sum.wrapping_add(self.sum_of(span, checksum));
-            (slot, start) = (slot + span.slots, start + span.bytes);
+            (slots, bytes) = (slots + span.slots, bytes + span.bytes);
         }
-        (slot, start) == (shape.slots, shape.used_bytes) && sum == self.load(CHECKSUM)
-    }
-
-    /// Slots that were read since they were stored.
-    pub(super) fn visited_slots(self) -> u32 {
-        (0..VISITED_WORDS).map(|index| self.load(VISITED + index).count_ones()).sum()
+        (slots, bytes) == (shape.slots, shape.used_bytes)
+            && bytes <= shape.data_end()
+            && sum == self.load(CHECKSUM)
     }
 
     /// Can the times in this bucket be told apart at `now`? An empty bucket has none.
@@ -231,35 +224,74 @@ impl<'a> Bucket<'a> {
         shape.slots == 0 || ages.in_window(shape.soonest_ds, self.latest_ds(), now)
     }
 
-    /// The entry that begins in this slot at this byte; None after the last.
-    pub(super) fn resident(self, slot: usize, start: usize) -> Option<Resident> {
-        let shape = self.shape();
+    /// All entries, from the first slot on.
+    pub(super) const fn residents(self, shape: Shape) -> Residents<'a> {
+        Residents { bucket: self, shape, slot: 0, before: 0 }
+    }
+
+    /// The entry that begins in this slot, after so many bytes of entries; None after the last, and where there can be none.
+    fn resident(self, shape: Shape, slot: usize, before: usize) -> Option<Resident> {
         if slot >= shape.slots {
             return None;
         }
-        let span = self.span(slot, start);
-        let is_inside = slot + span.slots <= shape.slots && start + span.bytes <= shape.data_end();
-        is_inside.then(|| Resident { span, head: Head::of(self.word_at(start)) })
+        let span = self.span(slot, before + if slot < shape.hand { 0 } else { shape.gap_bytes() });
+        let (end_slot, end) = (slot + span.slots, span.start + span.bytes);
+        let is_inside = end_slot <= shape.slots && end <= shape.data_end();
+        let is_parted = slot < shape.hand && end_slot > shape.hand;
+        (is_inside && !is_parted)
+            .then(|| Resident { span, head: Head::of(word_at(self, data_word, span.start)) })
+    }
+
+    /// The entry at the hand; None when there is none before the room ends.
+    pub(super) fn at_hand(self, shape: Shape) -> Option<Resident> {
+        self.resident(shape, shape.hand, self.bytes_before(shape.hand))
     }
 
     /// Where the entry in this slot lies.
-    pub(super) fn span_of(self, slot: usize) -> Span {
+    #[inline]
+    pub(super) fn span_of(self, slot: usize, shape: Shape) -> Span {
+        let gap = if slot < shape.hand { 0 } else { shape.gap_bytes() };
+        self.span(slot, self.bytes_before(slot) + gap)
+    }
+
+    /// Bytes of the entries in the slots before this one.
+    #[inline]
+    pub(super) fn bytes_before(self, slot: usize) -> usize {
         let group = slot / GROUP_SLOTS;
-        let before: usize = (0..group).map(|group| sum_of_bytes(self.load(lengths_word(group)))).sum();
+        let whole: usize = (0..group).map(|group| sum_of_bytes(self.load(lengths_word(group)))).sum();
         let lengths = self.load(lengths_word(group)) & !(u64::MAX << (slot % GROUP_SLOTS * 8));
-        self.span(slot, before + sum_of_bytes(lengths))
+        whole + sum_of_bytes(lengths)
+    }
+
+    /// Slots of the entry that begins in this one.
+    pub(super) fn slots_at(self, slot: usize) -> usize {
+        self.span(slot, 0).slots
     }
 
     /// Does this slot go on with the entry of the one before it?
     pub(super) fn is_continuation(self, slot: usize) -> bool {
         slot > 0 && self.length(slot - 1) == LENGTH_CONTINUES
     }
+}
 
-    /// The eight bytes from this byte of the entries on.
-    fn word_at(self, start: usize) -> u64 {
-        let shift = start % 8 * 8;
-        let low = self.load(data_word(start / 8)) >> shift;
-        if shift == 0 { low } else { low | self.load(data_word(start / 8 + 1)) << (64 - shift) }
+/// The entries of a bucket, one after the other.
+#[derive(Debug)]
+pub(super) struct Residents<'a> {
+    bucket: Bucket<'a>,
+    shape: Shape,
+    slot: usize,
+    /// Bytes of the entries before.
+    before: usize,
+}
+
+impl Iterator for Residents<'_> {
+    type Item = Resident;
+
+    fn next(&mut self) -> Option<Resident> {
+        let resident = self.bucket.resident(self.shape, self.slot, self.before)?;
+        self.slot += resident.span.slots;
+        self.before += resident.span.bytes;
+        Some(resident)
     }
 }
 

@@ -1,13 +1,25 @@
-//! Who makes room in a full bucket: what has to go anyway, then what nobody read since the hand last passed.
+//! Who makes room in a full bucket, and where who comes in is placed.
 //!
-//! The hand is SIEVE's (Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024), among the entries of one bucket, which lie
-//! in the order in which they came: it passes what was read, forgetting that it was, and takes the first that was not.
+//! A bucket's entries are a queue in a ring, and the hand goes round it: it passes what was read, forgetting that it was, and
+//! takes the first that was not (CLOCK: Corbato 1968; in FIFO order as in SIEVE: Zhang et al., NSDI 2024). What was never seen
+//! before stands close before the hand, and goes soon unless it is read meanwhile; what is known has half a round.
 
-use super::age::{Ages, BootTime};
-use super::bucket::Bucket;
+use super::Region;
+use super::age::BootTime;
+use super::bucket::Resident;
+use super::entry::Draft;
+use super::ghost::Ghost;
 use super::held::Held;
-use super::layout::{SLOTS_MAX, Shape};
-use super::page::Span;
+use super::layout::{ROOM_BYTES, SLOTS_MAX, Shape};
+use super::page::{Page, Span};
+use super::registries::Member;
+use crate::key::Places;
+
+/// A bucket with less room than this after a store is full: its newcomers stand in the queue.
+const SPARE_BYTES: usize = ROOM_BYTES / 16;
+
+/// Entries that leave before one that was never seen before, unless somebody reads it.
+const ENTRIES_AHEAD: usize = 2;
 
 /// What had to leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,64 +34,97 @@ pub(super) struct Evicted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) shape: Shape,
-    /// Slots that were read since they were stored.
-    pub(super) visited: u32,
     /// May something here have to go?
     pub(super) is_due: bool,
 }
 
 /// Is the second bucket the better one for an entry of so many bytes and slots? The emptier one while there is room;
-/// else the one where something has to go; else the one that fewer customers read from.
+/// else the one where something has to go; else the first, which was drawn by lot when the key was hashed.
 pub(super) fn prefers_second(first: Load, second: Load, bytes: usize, slots: usize) -> bool {
     let has_room = |load: Load| load.shape.has_room(bytes, slots);
-    match (has_room(first), has_room(second)) {
-        (false, false) if first.is_due != second.is_due => second.is_due,
-        (false, false) => second.visited < first.visited,
-        _ => second.shape.room_bytes() > first.shape.room_bytes(),
+    if has_room(first) || has_room(second) {
+        second.shape.gap_bytes() > first.shape.gap_bytes()
+    } else {
+        second.is_due && !first.is_due
     }
 }
 
-/// Removes entries until one of so many bytes and slots has room.
-pub(super) fn make_room(
-    held: &mut Held<'_>,
-    (bytes, slots): (usize, usize),
-    ages: Ages,
-    now: BootTime,
-    is_retired: impl Fn(u8) -> bool,
-) -> Evicted {
-    let mut evicted = Evicted::default();
-    let shape = held.bucket().shape();
-    if !shape.has_room(bytes, slots) && now.0 >= shape.soonest_ds {
-        evicted.expired = held.expire(ages, now, is_retired);
+/// Puts an entry into a bucket that has room for it.
+pub(super) fn place(held: &mut Held<'_>, draft: &Draft, fingerprint: u8, is_known: bool) {
+    let shape = held.shape();
+    let spare = shape.gap_bytes().saturating_sub(draft.bytes().len());
+    if spare >= SPARE_BYTES {
+        held.insert(shape.hand, true, draft, fingerprint); // nobody has to go for a while
+    } else if is_known {
+        let slot = half_round(held);
+        held.insert(slot, slot < shape.hand, draft, fingerprint);
+    } else {
+        let slot = ahead(held);
+        held.insert(slot, false, draft, fingerprint);
     }
-    while !held.bucket().shape().has_room(bytes, slots) {
-        if let Some(span) = victim(held) {
-            held.point(span.slot);
-            held.remove(span);
-            evicted.live += 1;
-        } else {
-            held.clear(); // no entry can be told from another: the bucket is damaged
+}
+
+/// The slot before which a few entries stand from the hand on, or the end.
+fn ahead(held: &Held<'_>) -> usize {
+    let (bucket, shape) = (held.bucket(), held.shape());
+    (0..ENTRIES_AHEAD).fold(shape.hand, |slot, _| (slot + bucket.slots_at(slot)).min(shape.slots))
+}
+
+/// The slot that the hand reaches after half a round.
+fn half_round(held: &Held<'_>) -> usize {
+    let (bucket, shape) = (held.bucket(), held.shape());
+    let slot = shape.hand + shape.slots / 2;
+    let slot = if slot < shape.slots { slot } else { slot - shape.slots };
+    // An entry's own slots stay together, and so do the two sides of the hand.
+    let begins = |slot: usize| slot == shape.slots || slot == shape.hand || !bucket.is_continuation(slot);
+    (slot..=shape.slots).find(|slot| begins(*slot)).unwrap_or(shape.slots)
+}
+
+impl Region {
+    /// Removes entries until one of so many bytes and slots has room; the bucket remembers the keys of those that could
+    /// have been told a while longer.
+    pub(super) fn make_room(
+        &self,
+        held: &mut Held<'_>,
+        (bytes, slots): (usize, usize),
+        now: BootTime,
+        page: &mut Page,
+    ) -> Evicted {
+        let mut evicted = Evicted::default();
+        if !held.shape().has_room(bytes, slots) && now.0 >= held.shape().soonest_ds {
+            evicted.expired = held.expire(self.ages, now, |number| self.is_retired(number));
         }
+        while !held.shape().has_room(bytes, slots) {
+            if let Some(span) = victim(held) {
+                if let Some(ghost) = self.ghost_of(held, span, page) {
+                    held.remember(ghost);
+                }
+                held.remove(span);
+                evicted.live += 1;
+            } else {
+                held.clear(); // no entry can be told from another: the bucket is damaged
+            }
+        }
+        evicted
     }
-    evicted
+
+    /// By what an entry's key is remembered; None when it is no entry of a registry that is asked.
+    fn ghost_of(&self, held: &Held<'_>, span: Span, page: &mut Page) -> Option<Ghost> {
+        let entry = held.bucket().copy(span, held.shape().data_end(), page)?;
+        let Member { salt, .. } = self.members.iter().find(|member| member.number == entry.head.number)?;
+        Some(Ghost::of(Places::of(*salt, entry.id, self.seed, self.buckets).trace))
+    }
 }
 
 /// Moves the hand over what was read to what was not.
 fn victim(held: &mut Held<'_>) -> Option<Span> {
-    let bucket: Bucket<'_> = held.bucket();
-    let shape = bucket.shape();
-    let mut slot = shape.hand;
     for _ in 0..=2 * SLOTS_MAX {
-        if slot >= shape.slots {
-            slot = 0;
+        let Resident { span, .. } = held.at_hand()?;
+        if !held.bucket().is_visited(span.slot) {
+            return Some(span);
         }
-        if bucket.is_visited(slot) {
-            held.unvisit(slot);
-        } else if !bucket.is_continuation(slot) {
-            let span = bucket.span_of(slot);
-            return (slot + span.slots <= shape.slots).then_some(span);
-        }
-        slot += 1;
+        held.unvisit(span.slot);
+        held.pass(span);
     }
     None
 }

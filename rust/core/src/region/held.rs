@@ -1,23 +1,33 @@
-//! A bucket in the hands of its one writer: entries are appended at the end and taken out from anywhere.
+//! A bucket in the hands of its one writer, who works at the hand of eviction, where the free bytes lie.
+//!
+//! The entries are a queue in a ring. Those before the hand lie end to end at the front of the room, the others at its back,
+//! and the gap between is what is free (a gap buffer: Finseth, "The Craft of Text Editing", 1991). So to pass an entry, to take
+//! it out at the hand, and to put one in near it moves that entry and its neighbours, not the page.
 
 use super::age::{Ages, BootTime};
 use super::bucket::{Bucket, Resident};
 use super::checksum::Checksum;
 use super::entry::Draft;
+use super::ghost::Ghost;
 use super::layout::{
-    CHECKSUM, FINGERPRINT_CONTINUES, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED,
-    VISITED_WORDS, data_word, fingerprints_word, lengths_word,
+    CHECKSUM, FINGERPRINT_CONTINUES, GHOSTS, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State,
+    VISITED, VISITED_WORDS, data_word, fingerprints_word, lengths_word,
 };
 use super::page::Span;
+use super::shift::{move_bytes, write_bytes};
 use super::sync::Ordering;
+use super::visited::Visited;
 
 /// A bucket that this thread holds. Dropping it lets go; a panic on the way empties the bucket first.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     bucket: Bucket<'a>,
     checksum: Checksum,
+    /// Over the entries, without the head.
     sum: u64,
     state: State,
+    shape: Shape,
+    latest_ds: u32,
     is_changed: bool,
     removed: u64,
 }
@@ -27,7 +37,8 @@ impl<'a> Held<'a> {
     pub(super) fn new(bucket: Bucket<'a>, state: State, checksum: Checksum) -> Self {
         let head = checksum.of_head(bucket.load(SHAPE), bucket.load(LATEST));
         let sum = bucket.load(CHECKSUM).wrapping_sub(head);
-        Self { bucket, checksum, sum, state, is_changed: false, removed: 0 }
+        let (shape, latest_ds) = (bucket.shape(), bucket.latest_ds());
+        Self { bucket, checksum, sum, state, shape, latest_ds, is_changed: false, removed: 0 }
     }
 
     /// Entries that were taken out so far.
@@ -35,83 +46,126 @@ impl<'a> Held<'a> {
         self.removed
     }
 
+    /// How much lies in the bucket by now.
+    pub(super) const fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// The bucket, to read in it.
     pub(super) const fn bucket(&self) -> Bucket<'a> {
         self.bucket
     }
 
-    /// Changes a word.
-    #[inline]
-    fn set(&mut self, index: usize, word: u64) {
+    /// The entry at the hand, which begins again when it has come round; None when no entry can be told from another.
+    pub(super) fn at_hand(&mut self) -> Option<Resident> {
+        if self.shape.hand == self.shape.slots && self.shape.slots > 0 {
+            self.is_changed = true;
+            move_bytes(self.bucket, data_word, 0, self.shape.gap_bytes(), self.shape.used_bytes);
+            self.shape.hand = 0;
+        }
+        self.bucket.at_hand(self.shape)
+    }
+
+    /// Moves the hand over the entry before it.
+    pub(super) fn pass(&mut self, span: Span) {
         self.is_changed = true;
-        self.bucket.word(index).store(word, Ordering::Relaxed);
+        move_bytes(
+            self.bucket,
+            data_word,
+            span.start,
+            span.start.saturating_sub(self.shape.gap_bytes()),
+            span.bytes,
+        );
+        self.shape.hand += span.slots;
     }
 
     /// Forgets everything, whatever was there.
     pub(super) fn clear(&mut self) {
-        let (mut slot, mut start) = (0, 0);
-        while let Some(Resident { span, .. }) = self.bucket.resident(slot, start) {
-            (slot, start) = (slot + span.slots, start + span.bytes);
-            self.removed += 1;
-        }
+        self.removed += self.bucket.residents(self.shape).map(|_| 1).sum::<u64>();
         for index in CHECKSUM..PAGE_WORDS {
             self.bucket.word(index).store(0, Ordering::Relaxed);
         }
-        self.sum = 0;
+        (self.sum, self.shape, self.latest_ds) = (0, Shape::default(), 0);
         self.is_changed = true;
     }
 
-    /// Adds an entry at the end. The caller has made room.
-    pub(super) fn append(&mut self, draft: &Draft, fingerprint: u8, now: BootTime, expires_ds: u32) {
-        let mut shape = self.bucket.shape();
-        let slots = draft.slots();
+    /// Puts an entry in, from this slot on; of the two sides of the gap, before the hand only when that is asked for. The
+    /// caller has made room.
+    pub(super) fn insert(&mut self, slot: usize, is_before_hand: bool, draft: &Draft, fingerprint: u8) {
+        self.is_changed = true;
+        let (bytes, slots) = (draft.bytes().len(), draft.slots());
+        let groups = (self.shape.slots + slots).div_ceil(GROUP_SLOTS);
+        if groups > self.shape.groups || self.shape.gap_bytes() < bytes {
+            self.set_groups(groups);
+        }
+        let before_hand = self.bucket.bytes_before(self.shape.hand);
+        let before = self.bucket.bytes_before(slot);
+        let start = if is_before_hand {
+            move_bytes(self.bucket, data_word, before, before + bytes, before_hand.saturating_sub(before));
+            self.shape.hand += slots;
+            before
+        } else {
+            let (back, between) = (before_hand + self.shape.gap_bytes(), before.saturating_sub(before_hand));
+            let front = back.saturating_sub(bytes);
+            move_bytes(self.bucket, data_word, back, front, between);
+            front + between
+        };
         let mut fingerprints = [FINGERPRINT_CONTINUES; GROUP_SLOTS];
         if let Some(first) = fingerprints.first_mut() {
             *first = fingerprint;
         }
-        self.write(fingerprints_word, shape.slots, fingerprints.get(..slots).unwrap_or_default());
-        self.write(lengths_word, shape.slots, draft.lengths().get(..slots).unwrap_or_default());
-        self.write(data_word, shape.used_bytes, draft.bytes());
-        for slot in shape.slots..shape.slots + slots {
-            self.unvisit(slot);
-        }
-        let is_first = shape.slots == 0;
-        shape.slots += slots;
-        shape.used_bytes += draft.bytes().len();
-        shape.soonest_ds = if is_first { expires_ds } else { shape.soonest_ds.min(expires_ds) };
-        let latest_ds = if is_first { now.0 } else { self.bucket.latest_ds().max(now.0) };
-        let slot = shape.slots - slots;
-        let span =
-            Span { slot, slots, start: shape.used_bytes - draft.bytes().len(), bytes: draft.bytes().len() };
-        self.sum = self.sum.wrapping_add(self.bucket.sum_of(span, self.checksum));
-        self.set(SHAPE, shape.word());
-        self.set(LATEST, u64::from(latest_ds));
+        let after = self.shape.slots.saturating_sub(slot);
+        move_bytes(self.bucket, fingerprints_word, slot, slot + slots, after);
+        move_bytes(self.bucket, lengths_word, slot, slot + slots, after);
+        self.change_visited(slot, |visited| visited.opened(slot, slots));
+        write_bytes(self.bucket, fingerprints_word, slot, fingerprints.get(..slots).unwrap_or_default());
+        write_bytes(self.bucket, lengths_word, slot, draft.lengths().get(..slots).unwrap_or_default());
+        write_bytes(self.bucket, data_word, start, draft.bytes());
+        self.shape.slots += slots;
+        self.shape.used_bytes += bytes;
+        let sum = self.bucket.sum_of(Span { slot, slots, start, bytes }, self.checksum);
+        self.sum = self.sum.wrapping_add(sum);
     }
 
-    /// Takes an entry out; those after it move up.
+    /// Writes an entry over one of the same length.
+    pub(super) fn replace(&mut self, span: Span, draft: &Draft) {
+        self.is_changed = true;
+        self.sum = self.sum.wrapping_sub(self.bucket.sum_of(span, self.checksum));
+        write_bytes(self.bucket, data_word, span.start, draft.bytes());
+        self.sum = self.sum.wrapping_add(self.bucket.sum_of(span, self.checksum));
+        self.unvisit(span.slot);
+    }
+
+    /// Takes an entry out; what lies between it and the gap moves up.
     pub(super) fn remove(&mut self, span: Span) {
+        self.is_changed = true;
         self.removed += 1;
         self.sum = self.sum.wrapping_sub(self.bucket.sum_of(span, self.checksum));
-        let mut shape = self.bucket.shape();
-        self.close_gap(fingerprints_word, span.slot, span.slots, shape.slots);
-        self.close_gap(lengths_word, span.slot, span.slots, shape.slots);
-        self.close_gap(data_word, span.start, span.bytes, shape.used_bytes);
-        self.close_visited(span.slot, span.slots);
-        shape.slots = shape.slots.saturating_sub(span.slots);
-        shape.used_bytes = shape.used_bytes.saturating_sub(span.bytes);
-        if shape.hand > span.slot {
-            shape.hand = shape.hand.saturating_sub(span.slots);
+        let before_hand = self.bucket.bytes_before(self.shape.hand);
+        let (end, end_slot) = (span.start + span.bytes, span.slot + span.slots);
+        if span.slot < self.shape.hand {
+            move_bytes(self.bucket, data_word, end, span.start, before_hand.saturating_sub(end));
+            self.shape.hand = self.shape.hand.saturating_sub(span.slots);
+        } else {
+            let back = before_hand + self.shape.gap_bytes();
+            move_bytes(self.bucket, data_word, back, back + span.bytes, span.start.saturating_sub(back));
         }
-        self.set(SHAPE, shape.word());
+        let after = self.shape.slots.saturating_sub(end_slot);
+        move_bytes(self.bucket, fingerprints_word, end_slot, span.slot, after);
+        move_bytes(self.bucket, lengths_word, end_slot, span.slot, after);
+        self.change_visited(span.slot, |visited| visited.closed(span.slot, span.slots));
+        self.shape.slots = self.shape.slots.saturating_sub(span.slots);
+        self.shape.used_bytes = self.shape.used_bytes.saturating_sub(span.bytes);
     }
 
-    /// Removes what has to go, and notes when the next has to. How many went.
+    /// Removes what has to go, while the hand goes round once, and notes when the next has to. How many went.
     pub(super) fn expire(&mut self, ages: Ages, now: BootTime, is_retired: impl Fn(u8) -> bool) -> u64 {
         let mut gone = 0;
         let mut soonest_ds = u32::MAX;
-        let (mut slot, mut start) = (0, 0);
-        // Each turn passes an entry or removes one, and the entries after it then begin where it began.
-        while let Some(Resident { span, head }) = self.bucket.resident(slot, start) {
+        let mut slots_left = self.shape.slots;
+        while slots_left > 0 {
+            let Some(Resident { span, head }) = self.at_hand() else { break };
+            slots_left = slots_left.saturating_sub(span.slots);
             match ages.age_ds(head.stamp, head.is_company(), now).filter(|_| !is_retired(head.number)) {
                 None => {
                     self.remove(span);
@@ -120,19 +174,62 @@ impl<'a> Held<'a> {
                 Some(age_ds) => {
                     let left_ds = ages.life_ds(head.is_company()) - age_ds;
                     soonest_ds = soonest_ds.min(now.0.saturating_add(left_ds));
-                    (slot, start) = (slot + span.slots, start + span.bytes);
+                    self.pass(span);
                 }
             }
         }
-        let shape = self.bucket.shape();
-        self.set(SHAPE, Shape { soonest_ds, ..shape }.word());
+        self.shape.soonest_ds = soonest_ds;
+        self.is_changed = true;
         gone
     }
 
-    /// Moves the hand of eviction.
-    pub(super) fn point(&mut self, hand: usize) {
-        let shape = self.bucket.shape();
-        self.set(SHAPE, Shape { hand, ..shape }.word());
+    /// Notes when the entry came that is about to be put in, and when it has to go.
+    pub(super) fn note_times(&mut self, now: BootTime, expires_ds: u32) {
+        let is_first = self.shape.slots == 0;
+        self.shape.soonest_ds = if is_first { expires_ds } else { self.shape.soonest_ds.min(expires_ds) };
+        self.latest_ds = if is_first { now.0 } else { self.latest_ds.max(now.0) };
+    }
+
+    /// Remembers a key that made room.
+    pub(super) fn remember(&mut self, ghost: Ghost) {
+        self.is_changed = true;
+        let word = self.bucket.word(GHOSTS + ghost.word);
+        word.store(ghost.added_to(word.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// Was this key remembered? It is no longer.
+    pub(super) fn recall(&mut self, ghost: Ghost) -> bool {
+        let word = self.bucket.word(GHOSTS + ghost.word);
+        let Some(left) = ghost.taken_from(word.load(Ordering::Relaxed)) else { return false };
+        self.is_changed = true;
+        word.store(left, Ordering::Relaxed);
+        true
+    }
+
+    /// Writes the visited bits from this slot on anew. A reader's bit may be lost on the way: it is a hint.
+    fn change_visited(&self, from: usize, change: impl Fn(Visited) -> Visited) {
+        let mut visited = Visited::default();
+        for (word, bits) in (VISITED..).zip(&mut visited.0) {
+            *bits = self.bucket.load(word);
+        }
+        let changed = change(visited);
+        for (word, bits) in (VISITED..).zip(changed.0).skip(from / 64) {
+            self.bucket.word(word).store(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets so many groups aside for slots; the entries at the back move with them.
+    fn set_groups(&mut self, groups: usize) {
+        let back_bytes = self.shape.used_bytes.saturating_sub(self.bucket.bytes_before(self.shape.hand));
+        let from = self.shape.data_end().saturating_sub(back_bytes);
+        self.shape.groups = groups;
+        move_bytes(
+            self.bucket,
+            data_word,
+            from,
+            self.shape.data_end().saturating_sub(back_bytes),
+            back_bytes,
+        );
     }
 
     /// Forgets that a slot was read.
@@ -143,60 +240,6 @@ impl<'a> Held<'a> {
             word.fetch_and(!(1 << (slot % 64)), Ordering::Relaxed);
         }
     }
-
-    /// Writes bytes into an array whose words `word_at` finds.
-    fn write(&mut self, word_at: impl Fn(usize) -> usize, at: usize, bytes: &[u8]) {
-        let mut left = bytes;
-        let mut lane = at % 8;
-        let mut index = at / 8;
-        while !left.is_empty() {
-            let (now, later) = left.split_at_checked(8 - lane).unwrap_or((left, &[]));
-            let mut word = self.bucket.load(word_at(index)).to_le_bytes();
-            if let Some(target) = word.get_mut(lane..lane + now.len()) {
-                target.copy_from_slice(now);
-            }
-            self.set(word_at(index), u64::from_le_bytes(word));
-            (left, lane, index) = (later, 0, index + 1);
-        }
-    }
-
-    /// Takes `by` bytes at `at` out of an array of `length` bytes whose words `word_at` finds.
-    #[inline]
-    fn close_gap(&mut self, word_at: impl Fn(usize) -> usize, at: usize, by: usize, length: usize) {
-        let bucket = self.bucket;
-        let shift = by % 8 * 8;
-        let (start, end) = (at / 8, length.saturating_sub(by).div_ceil(8));
-        let mut source = start + by / 8;
-        let mut low = bucket.load(word_at(source));
-        let mut kept = !(u64::MAX << (at % 8 * 8));
-        for index in start..end {
-            source += 1;
-            let high = bucket.load(word_at(source));
-            // In two steps, because a shift by 64 is none.
-            let mut word = low >> shift | high << 1 << (63 - shift);
-            if kept != 0 {
-                word = word & !kept | bucket.load(word_at(index)) & kept;
-            }
-            bucket.word(word_at(index)).store(word, Ordering::Relaxed);
-            (low, kept) = (high, 0);
-        }
-        self.is_changed = true;
-    }
-
-    /// Takes `by` bits (1 to 63) at `at` out of the visited bits. A reader's bit may be lost on the way: it is a hint.
-    fn close_visited(&mut self, at: usize, by: usize) {
-        self.is_changed = true;
-        for index in at / 64..VISITED_WORDS {
-            let low = self.bucket.load(VISITED + index);
-            let high = if index + 1 < VISITED_WORDS { self.bucket.load(VISITED + index + 1) } else { 0 };
-            let mut word = low >> by | high << (64 - by);
-            if index == at / 64 {
-                let kept = !(u64::MAX << (at % 64));
-                word = word & !kept | low & kept;
-            }
-            self.bucket.word(VISITED + index).store(word, Ordering::Relaxed);
-        }
-    }
 }
 
 impl Drop for Held<'_> {
@@ -204,14 +247,20 @@ impl Drop for Held<'_> {
         if std::thread::panicking() {
             self.clear();
         }
+        let mut after = self.state; // nothing was written: readers may go on with what they have seen
         if self.is_changed {
-            let head = self.checksum.of_head(self.bucket.load(SHAPE), self.bucket.load(LATEST));
-            self.bucket.word(CHECKSUM).store(self.sum.wrapping_add(head), Ordering::Relaxed);
-            self.bucket.word(STATE).store(self.state.next().0, Ordering::Release);
-        } else {
-            // Nothing was written: readers may go on with what they have seen. A state that was taken over from
-            // its dead owner is always cleared, so this one had no owner.
-            self.bucket.word(STATE).store(self.state.0, Ordering::Release);
+            let groups = self.shape.slots.div_ceil(GROUP_SLOTS);
+            if groups != self.shape.groups {
+                self.set_groups(groups);
+            }
+            let (shape, latest) = (self.shape.word(), u64::from(self.latest_ds));
+            let sum = self.sum.wrapping_add(self.checksum.of_head(shape, latest));
+            for (index, word) in [(SHAPE, shape), (LATEST, latest), (CHECKSUM, sum)] {
+                self.bucket.word(index).store(word, Ordering::Relaxed);
+            }
+            after = self.state.next();
         }
+        // A state that was taken over from its dead owner is always cleared, so an unchanged one had no owner.
+        self.bucket.word(STATE).store(after.0, Ordering::Release);
     }
 }

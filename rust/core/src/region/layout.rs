@@ -11,7 +11,7 @@ pub(super) type Words = [AtomicU64; PAGE_WORDS];
 
 /// Lock and sequence count: [`State`].
 pub(super) const STATE: usize = 0;
-/// [`super::checksum`] of every word but this one, the state and the visited bits.
+/// [`super::checksum`] of what answers rest on: every word but this one, the state, the visited bits and the ghosts.
 pub(super) const CHECKSUM: usize = 1;
 /// How much lies in the bucket: [`Shape`].
 pub(super) const SHAPE: usize = 2;
@@ -21,8 +21,12 @@ pub(super) const LATEST: usize = 3;
 pub(super) const VISITED: usize = 4;
 /// Words of visited bits.
 pub(super) const VISITED_WORDS: usize = SLOTS_MAX / 64;
-/// The first word of the entries, which lie end to end from here.
-pub(super) const DATA: usize = VISITED + VISITED_WORDS;
+/// Keys that made room lately: [`super::ghost`]. Outside the checksum.
+pub(super) const GHOSTS: usize = VISITED + VISITED_WORDS;
+/// Words of them.
+pub(super) const GHOST_WORDS: usize = 11;
+/// The first word of the room for entries.
+pub(super) const DATA: usize = GHOSTS + GHOST_WORDS;
 
 /// Slots of a bucket: one byte of fingerprint and one of length each.
 pub(super) const SLOTS_MAX: usize = 256;
@@ -42,7 +46,8 @@ pub const ENTRY_BYTES_MAX: usize = ENTRY_SLOTS_MAX * LENGTH_CONTINUES as usize -
 /// The fingerprint of a slot that continues another: no key has it.
 pub(super) const FINGERPRINT_CONTINUES: u8 = 0;
 
-const _: () = assert!(DATA * 8 == 64, "a bucket's head is one cache line: docs/region-format.md");
+const _: () = assert!(GHOSTS * 8 == 64, "a bucket's head is one cache line: docs/region-format.md");
+const _: () = assert!(DATA * 8 == 152, "as docs/region-format.md draws it");
 const _: () = assert!(ROOM_BYTES < 1 << 12, "Shape counts used bytes in 12 bits");
 const _: () = assert!(SLOTS_MAX < 1 << 10, "Shape counts slots in 10 bits");
 const _: () = assert!(ENTRY_BYTES_MAX + GROUP_BYTES < ROOM_BYTES, "the longest entry fits an empty bucket");
@@ -120,7 +125,9 @@ impl Owner {
 pub(super) struct Shape {
     /// Slots in use.
     pub(super) slots: usize,
-    /// The slot that eviction looks at next.
+    /// Groups that are set aside for slots: as few as hold them, but for a moment in a writer's hands.
+    pub(super) groups: usize,
+    /// The slot that eviction looks at next: all before it lie at the front of the room, it and all after it at the back.
     pub(super) hand: usize,
     /// Bytes of entries.
     pub(super) used_bytes: usize,
@@ -131,9 +138,11 @@ pub(super) struct Shape {
 impl Shape {
     /// Reads the shape word.
     pub(super) fn of(word: u64) -> Self {
+        let slots = index(word & 0x3ff).min(SLOTS_MAX);
         Self {
-            slots: index(word & 0x3ff).min(SLOTS_MAX),
-            hand: index(word >> 10 & 0x3ff).min(SLOTS_MAX),
+            slots,
+            groups: slots.div_ceil(GROUP_SLOTS),
+            hand: index(word >> 10 & 0x3ff).min(slots),
             used_bytes: index(word >> 20 & 0xfff).min(ROOM_BYTES),
             soonest_ds: high_half(word),
         }
@@ -154,14 +163,16 @@ impl Shape {
                 <= ROOM_BYTES
     }
 
-    /// Bytes that are left for entries and groups.
-    pub(super) const fn room_bytes(self) -> usize {
+    /// Bytes that are free: they lie between the entries before the hand and the others.
+    #[inline]
+    pub(super) const fn gap_bytes(self) -> usize {
         self.data_end().saturating_sub(self.used_bytes)
     }
 
-    /// Where the entries must end: the first byte of the groups, counted from the first byte of the entries.
+    /// Where the entries end: the first byte of the groups, counted from the first byte of the entries.
+    #[inline]
     pub(super) const fn data_end(self) -> usize {
-        ROOM_BYTES - self.slots.div_ceil(GROUP_SLOTS) * GROUP_BYTES
+        ROOM_BYTES - self.groups * GROUP_BYTES
     }
 }
 

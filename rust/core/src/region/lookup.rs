@@ -4,9 +4,13 @@ use super::Region;
 use super::age::BootTime;
 use super::bucket::{Bucket, Wanted};
 use super::counters::Counter;
+use super::layout::{HEADER_WORDS, PAGE_WORDS};
 use super::page::{Page, Span};
 use super::registries::Member;
 use crate::key::{Key, Places};
+
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
 
 impl Region {
     /// Where a key's record lies, and by what it is known; None for a registry that was not named when the region was opened.
@@ -15,6 +19,17 @@ impl Region {
         let Member { number, salt } = *self.members.get(usize::from(key.registry))?;
         let places = Places::of(salt, key.id, self.seed, self.buckets);
         Some((places, Wanted { fingerprint: places.fingerprint, number, id: key.id }))
+    }
+
+    /// Has the processor fetch what every search of the two buckets reads: their heads and most of their fingerprints.
+    #[inline]
+    pub(super) fn approach(&self, places: Places) {
+        for bucket in [places.first, places.second] {
+            let start = HEADER_WORDS + bucket as usize * PAGE_WORDS;
+            for line in [0, 63, 62, 61] {
+                self.words.prefetch(start + line * LINE_WORDS);
+            }
+        }
     }
 
     /// Finds an entry in one bucket, if nobody holds it.

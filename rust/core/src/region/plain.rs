@@ -25,6 +25,13 @@ impl Mapping {
         true
     }
 
+    /// Nothing is timed here.
+    #[expect(
+        clippy::unused_self,
+        reason = "the processor may fetch a mapping's words, and this stands in its place"
+    )]
+    pub(super) const fn prefetch(&self, _word: usize) {}
+
     /// Memory is always here.
     #[expect(clippy::unused_self, reason = "a mapping may lie on a disk, and this stands in its place")]
     pub(super) const fn read_ahead(&self, _word: usize) {}

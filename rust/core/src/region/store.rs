@@ -10,7 +10,8 @@ use super::age::BootTime;
 use super::bucket::{Bucket, Wanted};
 use super::counters::Counter;
 use super::entry::Draft;
-use super::evict::{self, Load};
+use super::evict::{self, Evicted, Load};
+use super::ghost::Ghost;
 use super::held::Held;
 use super::layout::{Owner, State};
 use super::page::{Page, Span};
@@ -32,7 +33,7 @@ impl Region {
 
     /// Forgets all that lies in a bucket that cannot be believed.
     pub(super) fn empty(&self, mut held: Held<'_>) {
-        let used_before = held.bucket().shape().used_bytes;
+        let used_before = held.shape().used_bytes;
         held.clear();
         self.count_if(Counter::Records, 0_u64.wrapping_sub(held.removed()));
         self.count_if(Counter::Bytes, 0_u64.wrapping_sub(used_before as u64));
@@ -51,7 +52,7 @@ impl Region {
         }
         let read = |bucket: Bucket<'_>| {
             let shape = bucket.shape();
-            let load = Load { shape, visited: bucket.visited_slots(), is_due: now.0 >= shape.soonest_ds };
+            let load = Load { shape, is_due: now.0 >= shape.soonest_ds };
             (load, bucket.find(wanted, page))
         };
         match bucket.read_whole(read) {
@@ -93,19 +94,31 @@ impl Region {
             // Somebody wrote there since we looked, perhaps this very key: begin again.
             return None;
         }
-        let used_before = target.load.shape.used_bytes;
-        if !target.bucket.is_in_window(self.ages, now) {
-            held.clear();
-        } else if let Some(span) = target.span {
-            held.remove(span);
+        let used_before = held.shape().used_bytes;
+        let mut evicted = Evicted::default();
+        let mut added = 1;
+        let expires_ds = now.0.saturating_add(life_ds);
+        let before = target.span.filter(|_| target.bucket.is_in_window(self.ages, now));
+        if let Some(span) = before.filter(|span| span.bytes == need.0) {
+            held.note_times(now, expires_ds);
+            held.replace(span, draft);
+            added = 0;
+        } else {
+            if let Some(span) = before {
+                held.remove(span);
+            } else if !target.bucket.is_in_window(self.ages, now) {
+                held.clear();
+            }
+            evicted = self.make_room(&mut held, need, now, page);
+            held.note_times(now, expires_ds);
+            let is_known = held.recall(Ghost::of(places.trace)) || before.is_some();
+            evict::place(&mut held, draft, wanted.fingerprint, is_known);
         }
-        let evicted = evict::make_room(&mut held, need, self.ages, now, |number| self.is_retired(number));
-        held.append(draft, wanted.fingerprint, now, now.0.saturating_add(life_ds));
-        let (used_after, removed) = (target.bucket.shape().used_bytes, held.removed());
+        let (used_after, removed) = (held.shape().used_bytes, held.removed());
         drop(held);
         self.count_if(Counter::Evictions, evicted.live);
         self.count_if(Counter::Expired, evicted.expired);
-        self.count_if(Counter::Records, 1_u64.wrapping_sub(removed));
+        self.count_if(Counter::Records, u64::wrapping_sub(added, removed));
         self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(used_before as u64));
         Some(())
     }
@@ -132,7 +145,7 @@ impl Region {
         } else {
             held.clear();
         }
-        let (used_after, removed) = (bucket.shape().used_bytes, held.removed());
+        let (used_after, removed) = (held.shape().used_bytes, held.removed());
         drop(held);
         self.count_if(Counter::Expired, removed);
         self.count_if(Counter::Records, 0_u64.wrapping_sub(removed));
