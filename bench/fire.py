@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from container import LIMIT, PORT, Container
-from goals import (
+from fire_goals import (
     Goal,
     abandon_goals,
     fire_goals,

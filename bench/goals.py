@@ -1,207 +1,95 @@
-"""What the service is to reach under fire, and whether a report says that it did."""
+"""What the comparison is to show, and what it showed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from statistics import mean
 from typing import Any
 
+from parts import median
+from servers import AXUM_ROW, CONSTANT, DICTIONARY, FASTAPI, NGINX, OURS_ROW
+
 MIB = 1 << 20
-THROTTLED_FROM_S = 10
-RECOVERY_S_MAX = 3
-REFUSAL_MS_MAX = 50
-POOL = 32  # connections that the service keeps idle to a registry
-HELD_MIB_MAX = 110
-GROWTH_MIB_MAX = 3
-DESCRIPTORS_MAX = 1200
-FETCHES_MAX = 200  # of one registry, at most, by the adaptive limit's own bound
+Results = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One line of the table."""
+    """One figure, and the bound that it is to keep."""
 
-    name: str
-    wanted: str
-    found: str
-    met: bool
+    text: str
+    unit: str
+    found: float
+    bound: float
+    at_least: bool
 
-    def told(self) -> dict[str, object]:
+    @property
+    def met(self) -> bool:
+        """Whether the bound is kept."""
+        return self.found >= self.bound if self.at_least else self.found <= self.bound
+
+    def told(self) -> dict[str, Any]:
         """For the results' file."""
-        return {"goal": self.name, "wanted": self.wanted, "found": self.found, "met": self.met}
+        goal = f"{'at least' if self.at_least else 'at most'} {self.bound:.4g} {self.unit}".strip()
+        return {"text": self.text, "goal": goal, "found": round(self.found, 3), "met": self.met}
 
 
-def table(goals: Sequence[Goal]) -> str:
-    """Write them for people."""
-    rows = [("goal", "wanted", "found", ""), ("---", "---", "---", "---")]
-    rows += [(goal.name, goal.wanted, goal.found, "met" if goal.met else "MISSED") for goal in goals]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    )
-
-
-def at_least(name: str, found: float, wanted: float, unit: str = "") -> Goal:
-    """Reach a number."""
-    return Goal(name, f"≥ {wanted:g}{unit}", f"{found:g}{unit}", found >= wanted)
-
-
-def at_most(name: str, found: float, wanted: float, unit: str = "") -> Goal:
-    """Stay at or below a number."""
-    return Goal(name, f"≤ {wanted:g}{unit}", f"{found:g}{unit}", found <= wanted)
-
-
-def _played(report: dict[str, Any]) -> list[Goal]:
-    """Judge what every rehearsal must show."""
-    name = report["profile"]
-    late = round(100 * report["late"] / report["requests"]["asked"], 2)
-    odd = {
-        status: n
-        for status, n in report["statuses"].items()
-        if status not in ("200", "404", "502", "503", "504")
+def judged(results: Results) -> Iterator[Goal]:
+    """Judge what was measured; parts and servers that were left out give no goal."""
+    readers: Mapping[str, Callable[[Any], Iterator[Goal]]] = {
+        "hits": _hits,
+        "latency": _latency,
+        "beside": _beside,
+        "memory": _memory,
+        "start": _start,
+        "workers": _workers,
     }
-    return [
-        at_most(f"{name}: requests sent late, or the load was not the one asked for", late, 1, " %"),
-        at_most(f"{name}: wrong answers", report["wrong"], 0),
-        Goal(f"{name}: no other status than 200, 404, 502, 503, 504", "none", str(odd or "none"), not odd),
-        Goal(
-            f"{name}: not killed for memory",
-            "no",
-            str(report["memory"]["oom_killed"]),
-            report["memory"]["running"],
-        ),
-    ]
+    for part, read in readers.items():
+        if part in results:
+            yield from read(results[part])
 
 
-def fire_goals(report: dict[str, Any]) -> list[Goal]:
-    """Judge everything at once."""
-    goals = [
-        *_played(report),
-        at_least(
-            "fire: first tries in time, of what an ideal cache could", report["of_bound_percent"], 99, " %"
-        ),
-    ]
-    for country, load in report["registries"].items():
-        name = f"fire, {country}"
-        share = (
-            f"{load['right_percent']} % in time, {load['of_bound_percent']} % of what an ideal cache could"
-        )
-        goals.append(
-            Goal(f"{name}: requests per distinct company", "≤ 1.15", f"{load['requests_per_distinct']:g} ({share})",
-                 load["requests_per_distinct"] <= 1.15)
-        )  # fmt: skip
-        goals.append(at_most(f"{name}: at once at the registry", load["at_once_peak"], FETCHES_MAX))
-        after = load["seconds"][THROTTLED_FROM_S:]
-        throttled = sum(second["throttled"] for second in after)
-        if load["throttled"]:
-            asked = sum(second["requests"] for second in after)
-            goals.append(at_most(f"{name}: 429s after the first 10 s", _percent(throttled, asked), 5, " %"))
-    return goals
+def _hits(runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[Goal]:
+    per_s = {name: median(those, "per_s") for name, those in runs.items()}
+    for peer, bound in ((CONSTANT, 1.5), (NGINX, 1.0), (AXUM_ROW, 0.8), (FASTAPI, 10.0)):
+        if peer in per_s:
+            yield Goal(f"hits, times {peer}", "", per_s[OURS_ROW] / per_s[peer], bound, at_least=True)
 
 
-def outage_goals(report: dict[str, Any]) -> list[Goal]:
-    """Judge an outage of all registries."""
-    goals = _played(report)
-    for country, load in report["registries"].items():
-        name, outage = f"outage, {country}", load["outages"][0]
-        warm = outage["warm"]
-        goals.append(
-            at_least(f"{name}: warm companies in time", _percent(warm["right"], warm["asked"]), 100, " %")
-        )
-        settled = outage["failures_settled"]
-        slowest = max((part["latency_ms"]["max"] for part in settled["statuses"].values()), default=0.0)
-        p99 = max((part["latency_ms"]["p99"] for part in settled["statuses"].values()), default=0.0)
-        told = ", ".join(f"{status}: {part['count']}" for status, part in settled["statuses"].items())
-        goals.append(
-            Goal(f"{name}: errors of cold ones from 3 s into it", f"p99 < {REFUSAL_MS_MAX} ms",
-                 f"p99 {p99:g} ms, max {slowest:g} ms ({told}; hung up {settled['hung_up']})",
-                 p99 < REFUSAL_MS_MAX and not settled["hung_up"])
-        )  # fmt: skip
-        recovery_s = outage["recovery_s"]
-        goals.append(
-            Goal(f"{name}: well again after it", f"≤ {RECOVERY_S_MAX} s",
-                 "never" if recovery_s is None else f"{recovery_s:g} s",
-                 recovery_s is not None and recovery_s <= RECOVERY_S_MAX)
-        )  # fmt: skip
-        end_s = int(outage["begin_s"] + outage["length_s"])
-        before = max(second["at_once_peak"] for second in load["seconds"][: int(outage["begin_s"])])
-        after = max(second["at_once_peak"] for second in load["seconds"][end_s : end_s + 10])
-        goals.append(
-            Goal(f"{name}: at once in the 10 s after it, no herd", f"≤ {FETCHES_MAX}",
-                 f"{after} (before it: {before})", after <= FETCHES_MAX)
-        )  # fmt: skip
-    return goals
+def _latency(part: Mapping[str, Any]) -> Iterator[Goal]:
+    runs = part["runs"]
+    if OURS_ROW in runs:
+        own = runs[OURS_ROW]
+        if NGINX in runs:
+            over_ms = median(own, "p99_ms") - median(runs[NGINX], "p99_ms")
+            yield Goal("p99 at half of saturation, over nginx's", "ms", over_ms, 1.0, at_least=False)
+        yield Goal("p99.9 at half of saturation", "ms", median(own, "p99_9_ms"), 10.0, at_least=False)
 
 
-def storm_goals(storm: dict[str, Any], calm: dict[str, Any]) -> list[Goal]:
-    """Judge a storm: one registry hangs, its customers ask four times."""
-    goals = [*_played(storm), *_played(calm)]
-    hanging, at_rest = storm["registries"]["us"], calm["registries"]["us"]
-    outage = hanging["outages"][0]
-    end_s = int(outage["begin_s"] + outage["length_s"])
-    tries = sum(storm["statuses"].values()) + storm["aborted"] + storm["broken"]
-    goals.append(
-        at_least("storm: tries a second, the ramp and the calm end included", round(tries / 30), 9_000)
+def _beside(part: Mapping[str, Any]) -> Iterator[Goal]:
+    share = median(part["together"][OURS_ROW], "per_s") / median(part["alone"][OURS_ROW], "per_s")
+    yield Goal("hits beside 500 misses/s, share of the rate alone", "", share, 0.7, at_least=True)
+    p99_ms = median(part["at_a_rate"][OURS_ROW], "p99_ms")
+    yield Goal("a hit's p99 at 5,000 hits/s and 500 misses/s", "ms", p99_ms, 5.0, at_least=False)
+
+
+def _memory(part: Mapping[str, Any]) -> Iterator[Goal]:
+    if DICTIONARY in part:
+        share = part[OURS_ROW]["cache_a_company"] / part[DICTIONARY]["added_a_company"]
+        yield Goal("memory a company, share of the dictionary's", "", share, 1 / 8, at_least=False)
+
+
+def _start(runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[Goal]:
+    own = runs[OURS_ROW]
+    yield Goal("idle RSS", "MiB", median(own, "rss_bytes") / MIB, 55, at_least=False)
+    yield Goal("idle RSS, stretch", "MiB", median(own, "rss_bytes") / MIB, 45, at_least=False)
+    yield Goal("from start to /status 200", "s", median(own, "started_s"), 0.6, at_least=False)
+
+
+def _workers(runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[Goal]:
+    one, two = (median(runs[name], "server_cpu_us") for name in ("one worker", "two workers"))
+    yield Goal(
+        "two workers on two cores, times one (from the CPU of a request)",
+        "",
+        2 * one / two,
+        1.7,
+        at_least=True,
     )
-    counts = [sum(second["requests"] for second in load["seconds"][:end_s]) for load in (hanging, at_rest)]
-    goals.append(
-        Goal("storm: requests at the registry that hangs", "no more with retries than without",
-             f"{counts[0]} with, {counts[1]} without", counts[0] <= 1.1 * counts[1] + 50)
-    )  # fmt: skip
-    for country in ("im", "ru"):
-        customers = storm["registries"][country]["customers"]
-        goals += [
-            at_least(f"storm, {country}: {kind} companies in time, of what an ideal cache could",
-                     _percent(customers[kind]["right"], customers[kind]["answerable"]), wanted, " %")
-            for kind, wanted in (("warm", 100), ("cold", 99))
-        ]  # fmt: skip
-    return goals
-
-
-def misses_goals(runs: dict[str, list[dict[str, float]]]) -> list[Goal]:
-    """Judge misses against a registry that answers at once."""
-    fast, own = (mean(run["per_s"] for run in runs[name]) for name in ("fast", "httpx"))
-    failed = sum(run["not_200"] + run["broken"] for several in runs.values() for run in several)
-    each = "  ".join(f"{name} {[run['per_s'] for run in several]}" for name, several in runs.items())
-    return [
-        Goal("misses: a second, one core", "≥ 4000 (6000)", f"{fast:.0f} ({each})", fast >= 4000),
-        at_least("misses: times as many as on httpx's own transport", round(fast / max(own, 1), 2), 8),
-        at_most("misses: that failed", failed, 0),
-    ]
-
-
-def abandon_goals(report: dict[str, Any]) -> list[Goal]:
-    """Judge what is left of a thousand tries that were given up."""
-    load, stats = report["registries"]["im"], report["stats"]
-    running = [registry["running"] for registry in stats["registries"]]
-    return [
-        *_played(report),
-        at_least("abandon: tries that were never answered", load["failed"], 1000),
-        at_most("abandon: sockets left at the registry after the fetches' deadline", load["sockets"], POOL),
-        at_most("abandon: requests left at the registry", load["at_once"], 0),
-        at_most(
-            "abandon: fetches and permits still held (/stats)", stats["fetches_running"] + sum(running), 0
-        ),
-    ]
-
-
-def memory_goals(report: dict[str, Any]) -> list[Goal]:
-    """Judge ten minutes of fire."""
-    seconds = [second for second in report["server_seconds"] if second["bytes"]]
-    early, last = (max(second["bytes"] for second in part) for part in (seconds[120:240], seconds[-120:]))
-    return [
-        *_played(report),
-        at_most("memory: anonymous + shmem, peak", _mib(report["memory"]["peak_held_bytes"]), HELD_MIB_MAX, " MiB"),
-        Goal("memory: flat, most of the last two minutes over minutes 3 and 4", f"≤ {GROWTH_MIB_MAX} MiB",
-             f"{_mib(last - early):+g} MiB ({_mib(early):g}, {_mib(last):g})", last - early <= GROWTH_MIB_MAX * MIB),
-        at_most("memory: descriptors", report["server_descriptors_peak"], DESCRIPTORS_MAX),
-    ]  # fmt: skip
-
-
-def _percent(part: int, whole: int) -> float:
-    """Cut, not rounded."""
-    return int(100_000 * part / whole) / 1000 if whole else 100.0
-
-
-def _mib(number: int) -> float:
-    return round(number / MIB, 1)

@@ -25,7 +25,9 @@ mod failures; // tries that came to nothing
 mod score; // what came of it
 mod report; // the same, in numbers to read
 mod run; // all of it together
+mod simulation; // the same in virtual time
 
 pub use profile::{BadProfile, Profile};
 pub use report::Report;
 pub use run::{Failure, Watcher, run};
+pub use simulation::{Waiter, simulate, simulate_watched};
