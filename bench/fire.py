@@ -3,6 +3,7 @@
     make fire                               # every part but `memory`
     .venv/bin/python bench/fire.py fire storm
     .venv/bin/python bench/fire.py memory   # ten minutes
+    .venv/bin/python bench/fire.py fire --server axum   # or fastapi: the same load on bench/peers, after `make bench`
 
 Each part starts a container of its own, cold, plays a profile of `backendify rehearse` against it (`misses`: wrk and a
 registry that answers at once), and holds what it found against its goals. Written to bench/results/fire-DATE.json, with
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from container import LIMIT, PORT, Container
 from fire_goals import (
@@ -37,16 +38,28 @@ from fire_goals import (
     storm_goals,
     table,
 )
+from process import Process
 from transports import Answering
 
+Result = TypeVar("Result")
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
 DATE = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}"
-SERVICE_CORE, OTHER_CORE = sorted(os.sched_getaffinity(0))[:2]
+SERVICE_CORE, OTHER_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]  # the registry's process has one
 REGISTRY_PORTS = {"im": 19_501, "ru": 19_502, "us": 19_503}
 PLACE = ("--tmpfs", "/tmp:size=100m,mode=1777")  # noqa: S108 - the container's
-MISSES_S, MISSES_TOGETHER, MISSES_ROUNDS = 15, 64, 2
+MISSES_S, MISSES_ROUNDS = 15, 2
+# Customers at once: with more than four httpx's own transport gets slower, with 64 it misses the deadline.
+MISSES_TOGETHER = {"fast": 64, "httpx": 4}
 MEMORY_S = 600
+PEERS = {
+    "axum": [str(ROOT / "bench" / "peers" / "axum_moka" / "target" / "release" / "axum-moka")],
+    "fastapi": [
+        str(ROOT / "bench" / ".venv" / "bin" / "python"),
+        str(ROOT / "bench" / "peers" / "fastapi_service.py"),
+    ],
+}
+PEERS_PARTS = ("fire", "outage", "storm")
 
 
 def rehearse(
@@ -54,28 +67,50 @@ def rehearse(
 ) -> dict[str, Any]:
     """Play a shipped profile, changed, against a new container: its report, and what /stats says at the end."""
     case = case or name
-    text = (files("backendify.rehearsal") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
-    countries = re.findall(r"^\[registries\.(\w+)\]", text, re.MULTILINE)
-    for country in countries:
-        text = text.replace(
-            f"[registries.{country}]", f"[registries.{country}]\nport = {REGISTRY_PORTS[country]}"
-        )
-    with tempfile.TemporaryDirectory() as folder, service(countries, options) as container:
-        profile, score = Path(folder) / f"{case}.toml", Path(folder) / "score.json"
-        profile.write_text(change(text), encoding="utf-8")
-        on_other_core(
-            *(sys.executable, "-m", "backendify", "rehearse", str(profile), "--sla", "0"),
-            *("--target", f"http://127.0.0.1:{PORT}", "--memory-of", str(container.group)),
-            *("--json", str(score), "--plot", str(RESULTS / f"fire-{DATE}-{case}.svg")),
-        )
-        report: dict[str, Any] = json.loads(score.read_text(encoding="utf-8"))
-        report["profile"] = case
+    text, countries = profile_with_ports(name)
+    with service(countries, options) as container:
+        report = play(change(text), case, PORT, str(container.group))
         return report | {
             "container": container.command,
             "log": container.log(),
             "stats": container.stats(),
             "memory": container.memory(),
         }
+
+
+def rehearse_peer(name: str, server: str) -> dict[str, Any]:
+    """Play a shipped profile against another server: on the service's core, without its limit of memory."""
+    text, countries = profile_with_ports(name)
+    pairs = [f"{country}=http://127.0.0.1:{REGISTRY_PORTS[country]}" for country in countries]
+    command = [*PEERS[server], "--port", str(PORT), *pairs]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Process(command, PORT, core=SERVICE_CORE, log=Path(folder) / "log") as process,
+    ):
+        return play(text, f"{server}-{name}", PORT, str(process.pids()[0]))
+
+
+def profile_with_ports(name: str) -> tuple[str, list[str]]:
+    """Read a shipped profile with ports for its registries, and its countries."""
+    text = (files("backendify.rehearsal") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    countries = re.findall(r"^\[registries\.(\w+)\]", text, re.MULTILINE)
+    for country in countries:
+        table = f"[registries.{country}]"
+        text = text.replace(table, f"{table}\nport = {REGISTRY_PORTS[country]}")
+    return text, countries
+
+
+def play(profile: str, case: str, port: int, memory_of: str) -> dict[str, Any]:
+    """Have customers and registries come, on the other core: their report."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, score = Path(folder) / f"{case}.toml", Path(folder) / "score.json"
+        path.write_text(profile, encoding="utf-8")
+        command = ["taskset", "--cpu-list", str(OTHER_CORE), sys.executable, "-m", "backendify", "rehearse"]
+        command += [str(path), "--sla", "0", "--target", f"http://127.0.0.1:{port}", "--memory-of", memory_of]
+        command += ["--json", str(score), "--plot", str(RESULTS / f"fire-{DATE}-{case}.svg")]
+        subprocess.run(command, check=False)
+        report: dict[str, Any] = json.loads(score.read_text(encoding="utf-8"))
+        return report | {"profile": case}
 
 
 def with_line(key: str, value: float) -> Callable[[str], str]:
@@ -132,24 +167,27 @@ def play_memory() -> tuple[list[Goal], object]:
 
 def play_misses() -> tuple[list[Goal], object]:
     """Count the misses a second against a registry that answers at once, on our transport and on httpx's own."""
-    runs: dict[str, list[dict[str, float]]] = {"fast": [], "httpx": []}
-    with subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE) as registry:
-        os.sched_setaffinity(registry.pid, {OTHER_CORE})
+    runs: dict[str, list[dict[str, float]]] = {transport: [] for transport in MISSES_TOGETHER}
+    command = ["taskset", "--cpu-list", str(OTHER_CORE), sys.executable, __file__, "--serve"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as registry:
+        assert registry.stdout
+        if not registry.stdout.readline():
+            raise RuntimeError("the registry that answers at once did not start")
         for _ in range(MISSES_ROUNDS):
-            for transport, found in runs.items():
+            for transport, together in MISSES_TOGETHER.items():
                 with service(["im"], ("--transport", transport)):
-                    found.append(ask_for_unique_companies())
+                    runs[transport].append(ask_for_unique_companies(together))
         assert registry.stdin
         registry.stdin.close()
     return misses_goals(runs), runs
 
 
-def ask_for_unique_companies() -> dict[str, float]:
+def ask_for_unique_companies(together: int) -> dict[str, float]:
     """Ask with wrk, closed loop: a second or two to warm up, then counted."""
     found: dict[str, float] = {}
     for first, seconds in ((0, 2), (1_000_000, MISSES_S)):
         command = ["taskset", "--cpu-list", str(OTHER_CORE), "wrk", "--threads", "1", "--timeout", "10"]
-        command += ["--connections", str(MISSES_TOGETHER), "--duration", str(seconds)]
+        command += ["--connections", str(together), "--duration", str(seconds)]
         command += ["--script", str(ROOT / "bench" / "unique.lua"), f"http://127.0.0.1:{PORT}"]
         command += ["--", str(first), "im"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
@@ -167,6 +205,8 @@ PARTS: dict[str, Callable[[], tuple[list[Goal], object]]] = {
     "memory": play_memory,
 }
 
+PARTS_USUAL = [part for part in PARTS if part != "memory"]  # ten minutes
+
 
 @contextlib.contextmanager
 def service(countries: list[str], options: tuple[str, ...]) -> Iterator[Container]:
@@ -177,15 +217,11 @@ def service(countries: list[str], options: tuple[str, ...]) -> Iterator[Containe
         yield container
 
 
-def on_other_core(*command: str) -> None:
-    """Run it where the service is not."""
-    subprocess.run(["taskset", "--cpu-list", str(OTHER_CORE), *command], check=False)
-
-
 async def serve() -> None:
     """Be the registry that answers at once, until standard input ends."""
     loop = asyncio.get_running_loop()
     await loop.create_server(Answering, "127.0.0.1", REGISTRY_PORTS["im"], backlog=4096)
+    print("listening", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
@@ -212,28 +248,42 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "--server", choices=("ours", *PEERS), default="ours", help="whose, on the service's core"
+    )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         asyncio.run(serve())
         return
-    wanted = given.parts or [part for part in PARTS if part != "memory"]
-    if unknown := set(wanted) - set(PARTS):
+    if unknown := set(given.parts) - set(PARTS):
         parser.error(f"{unknown.pop()}: expected {', '.join(PARTS)}")
+    if given.server == "ours":
+        goals = [goal for part in given.parts or PARTS_USUAL for goal in keep(part, *timed(PARTS[part]))]
+        print(table(goals))
+        sys.exit(0 if all(goal.met for goal in goals) else 1)
+    for part in given.parts or PEERS_PARTS:
+        report, found = timed(lambda part=part: rehearse_peer(part, given.server))
+        keep(f"{given.server}-{part}", ([], report), found)
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, dict[str, object]]:
+    """Do it, and say what made its numbers."""
+    found, began_s = circumstances(), time.monotonic()
+    result = work()
+    found |= {"load_average_after": os.getloadavg(), "seconds": round(time.monotonic() - began_s)}
+    return result, found
+
+
+def keep(part: str, result: tuple[list[Goal], object], found: dict[str, object]) -> list[Goal]:
+    """Write a part's result beside the others': one that is played again replaces itself. Gives its goals."""
+    goals, details = result
     path = RESULTS / f"fire-{DATE}.json"
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    goals: list[Goal] = []
-    for part in wanted:
-        found, began_s = circumstances(), time.monotonic()
-        of_part, details = PARTS[part]()
-        goals += of_part
-        found |= {"load_average_after": os.getloadavg(), "seconds": round(time.monotonic() - began_s)}
-        # A part that is played again replaces itself: each stands beside what made it.
-        kept[part] = found | {"goals": [goal.told() for goal in of_part], "details": details}
-        path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    print(table(goals))
+    kept[part] = found | {"goals": [goal.told() for goal in goals], "details": details}
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     print(f"written to {path.relative_to(ROOT)}")
-    sys.exit(0 if all(goal.met for goal in goals) else 1)
+    return goals
 
 
 if __name__ == "__main__":
