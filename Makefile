@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format simulate bench bench-core millions clean
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench bench-core fire millions clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ format: $(STAMP) ## Format both languages
 millions: build ## A million companies in memory, eighteen million with the disk, in containers of 128 MB
 	docker build --quiet --tag backendify .
 	$(BIN)/python bench/millions.py
+
+fire: build ## The service under fire, in a container of 128 MB, against its goals: nine minutes; PARTS="fire storm"
+	docker build --quiet --tag backendify .
+	$(BIN)/python bench/fire.py $(PARTS)
 
 clean: ## Forget what was built
 	rm -rf $(VENV) target bench/.venv bench/.tools bench/peers/axum_moka/target

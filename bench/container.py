@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-IMAGE = "backendify"
+IMAGE = os.environ.get("BACKENDIFY_IMAGE", "backendify")
 LIMIT = ("--memory", "128m", "--memory-swap", "128m", "--cpus", "1", "--network", "host")
 PORT = 19_400
 ADMIN_PORT = 19_401
@@ -41,7 +42,8 @@ class Container:
         self.command = ["docker", "run", *limits, IMAGE, *self.options]
         self.name = docker("run", "--detach", *limits, IMAGE, *self.options).strip()
         pid = int(docker("inspect", "--format", "{{.State.Pid}}", self.name))
-        self._group = _memory_group(pid)
+        self.group = _memory_group(pid)
+        """The folder of its memory control group."""
         self.peak_held_bytes = 0
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -98,7 +100,7 @@ class Container:
         """Begin the peaks anew: the loader's memory is not the service's. Group v2 keeps its own peak."""
         self.peak_held_bytes = 0
         with contextlib.suppress(OSError):
-            (self._group / "memory.max_usage_in_bytes").write_text("0")
+            (self.group / "memory.max_usage_in_bytes").write_text("0")
 
     def _sample(self) -> None:
         while not self._done.wait(SAMPLE_S):
@@ -108,14 +110,14 @@ class Container:
 
     def _stat(self) -> Mapping[str, int]:
         with contextlib.suppress(OSError):
-            rows = (line.split() for line in (self._group / "memory.stat").read_text().splitlines())
+            rows = (line.split() for line in (self.group / "memory.stat").read_text().splitlines())
             return {name: int(value) for name, value in rows}
         return {}
 
     def _number(self, *names: str) -> int | None:
         for name in names:
             with contextlib.suppress(OSError):
-                return int((self._group / name).read_text())
+                return int((self.group / name).read_text())
         return None
 
 

@@ -15,6 +15,9 @@ from urllib.parse import urlencode
 
 import httpx
 
+ONCE = ("--tries", "1")
+"""For tests that count a registry's requests: no second try for slowness, no retry."""
+
 Kind = Literal["granian", "uvicorn"]
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _PORT = re.compile(rb"(?:listens on|running on) http://[^ ]+:(\d+)")

@@ -10,12 +10,10 @@ from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
-from backendify.flight import Flights
-from backendify.guard import Guard
 from backendify.lease import Leases
 from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
-from backendify.miss import Asking, Registry
+from backendify.miss import Asking
 from backendify.settings import Settings
 from backendify.sweeper import ROUND_ON_DISK_S, ROUND_S, sweep
 from backendify.upstream import Upstream, make_transport
@@ -26,7 +24,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 SERVER_ERROR = 500
-SHARE_MIN = 16  # fetches at once that every registry may have, however many registries there are
 CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
 
 
@@ -35,9 +32,6 @@ class Service:
 
     def __init__(self, settings: Settings, plan: Plan, cache: Path) -> None:
         self.plan = plan
-        fetches_max = max(1, min(settings.fetches_max, plan.fetches_max) // settings.workers)
-        # A registry that hangs may hold its share of all fetches, and never the others'.
-        share_max = max(SHARE_MIN, fetches_max // max(1, len(settings.registries)))
         self.region, found = _core.Region.open(
             os.fspath(cache),
             bytes=plan.region_bytes,
@@ -48,33 +42,38 @@ class Service:
         )
         self.cache_line = f"cache: {cache}, {found}"
         self._started_at_s = time.monotonic()
-        self._deadline_s = settings.deadline_ms / 1000
         self._transport = make_transport(
-            settings.transport, ca_file=settings.registry_ca, connections_max=fetches_max
+            settings.transport, ca_file=settings.registry_ca, connections_max=plan.fetches_max
         )
-        self.registries = [
-            Registry(
-                country=registry.country,
-                upstream=Upstream(
-                    registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms
-                ),
-                guard=Guard(concurrency_max=min(settings.registry_concurrency, share_max)),
-            )
+        upstreams = [
+            Upstream(registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms)
             for registry in settings.registries
         ]
-        self._fetch_timeout_s = settings.fetch_timeout_ms / 1000
-        self._asking = Asking(self.registries, self.region, fetch_timeout_s=self._fetch_timeout_s)
-        self._leases = Leases(self.region, cache, self._asking.ask_and_keep) if settings.workers > 1 else None
-        self.flights = Flights(
-            self._fetch, flights_max=fetches_max, waiters_max=max(1, plan.waiters_max // settings.workers)
+        self._leases = (
+            Leases(self.region, cache, lease_s=settings.fetch_timeout_ms / 1000)
+            if settings.workers > 1
+            else None
         )
+        self._asking = Asking(upstreams, self.region, leases=self._leases)
+        self._countries = [registry.country for registry in settings.registries]
         self.app = _core.App(
-            [registry.country for registry in settings.registries],
+            self._countries,
             self.region,
+            policy={
+                "deadline_ms": settings.deadline_ms,
+                "fetch_timeout_ms": settings.fetch_timeout_ms,
+                "tries_max": settings.tries,
+                "fetches_max": min(settings.fetches_max, plan.fetches_max),
+                "waiters_max": plan.waiters_max,
+                "concurrency_max": settings.registry_concurrency,
+                "workers": settings.workers,
+            },
+            refreshes_ahead=settings.refresh_ahead,
+            wake=self._asking.wake,
             on_miss=self._answer_miss,
-            on_refresh=self.flights.refresh if settings.refresh_ahead else None,
             on_lifespan=self._live,
         )
+        self._asking.serve(self.app)
         self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None
 
     def counters(self) -> Counters:
@@ -86,19 +85,20 @@ class Service:
                 count for status, count in self.app.answers_by_status() if status >= SERVER_ERROR
             ),
             fetches=tuple(self._asking.fetches_by_duration),
-            customers_waiting=self.flights.customers_waiting,
+            customers_waiting=self.app.miss_stats()["waiters"],
         )
 
     def stats(self) -> Stats:
         """Read what operators are told."""
         found = self.region.stats()
+        missing = self.app.miss_stats()
         return Stats(
             version=_core.VERSION,
             uptime_s=time.monotonic() - self._started_at_s,
             draining=self.app.is_draining,
             hits=found["hits"],
             misses=found["misses"],
-            collapsed=self.flights.joined,
+            collapsed=missing["joined"],
             stored=found["stores"],
             answers={status: count for status, count in self.app.answers_by_status() if count},
             cache=CacheStats(
@@ -109,17 +109,17 @@ class Service:
                 expired=found["expired"],
                 oversize=found["oversize"],
             ),
-            fetches_running=len(self.flights),
-            customers_waiting=self.flights.customers_waiting,
+            fetches_running=missing["fetches"],
+            customers_waiting=missing["waiters"],
             registries=tuple(
                 RegistryStats(
-                    country=registry.country,
-                    asked=registry.asked,
-                    answered=registry.answered,
-                    failed=registry.failed,
-                    running=registry.guard.running,
+                    country=country,
+                    asked=int(counts["tries"]),
+                    answered=int(counts["answered"]),
+                    failed=int(counts["failed"]),
+                    running=int(counts["running"]),
                 )
-                for registry in self.registries
+                for country, counts in zip(self._countries, self.app.registry_stats(), strict=True)
             ),
             rss_bytes=rss_bytes(),
             memory_limit_bytes=self.plan.limit.bytes,
@@ -129,21 +129,19 @@ class Service:
         """End the fetches and close every connection to a registry."""
         if self._statsd:
             await self._statsd.aclose()
-        await self.flights.aclose()
+        await self._asking.aclose()
         if self._leases:
             self._leases.close()
         await self._transport.aclose()
 
-    async def _fetch(self, question: _core.Question) -> _core.Outcome:
-        """Learn what a registry says: here, or by the worker who asks it already."""
-        if self._leases is None:
-            return await self._asking.ask_and_keep(question)
-        return await self._leases.ask_once(question, lease_s=self._fetch_timeout_s)
-
     async def _answer_miss(self, question: _core.Question, send: Send) -> None:
-        """Answer what the region could not."""
-        outcome, collapsed = await self.flights.join(question, deadline_s=self._deadline_s)
-        await self.app.reply(question, outcome, send, collapsed=collapsed)
+        """Answer what the region could not, for a server without a lane."""
+        told: asyncio.Future[tuple[Message, Message]] = asyncio.get_running_loop().create_future()
+        self.app.ask(question, told)
+        self._asking.work()
+        head, body = await told
+        await send(head)
+        await send(body)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """ASGI's lifespan: sweep while the server serves, close when it stops."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,9 @@ def _parse(command: _Command, arguments: list[str]) -> dict[str, Sequence[str]] 
     if stray := next((text for text in pairs if text in {*_COMMANDS, _REHEARSE}), None):
         message = f"{stray}: a command; expected as the first argument"
         raise BadSettings(message)
+    for option in command.options:
+        if option.negative_flag and given.pop(f"no_{option.key}"):
+            given[option.key] = [*given[option.key], "off"]
     return {
         key: ["on"] if texts is True else texts for key, texts in given.items() if texts not in ((), False)
     }
@@ -114,7 +117,7 @@ class _Parser(click.Command):
     """Takes the arguments apart; reading and checking the values is the settings' business."""
 
     def __init__(self, command: _Command) -> None:
-        params: list[click.Parameter] = [_flag(option) for option in command.options]
+        params: list[click.Parameter] = [flag for option in command.options for flag in _flags(option)]
         version = click.Option(
             ["--version"],
             is_flag=True,
@@ -147,6 +150,13 @@ class _Parser(click.Command):
             options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
             formatter.write_dl([row for option in options if (row := option.get_help_record(ctx))])
         return formatter.getvalue().rstrip()
+
+
+def _flags(option: Option) -> Iterator[click.Option]:
+    yield _flag(option)
+    if option.negative_flag:
+        help_text = f"The same as {option.flag} off."
+        yield click.Option([option.negative_flag, f"no_{option.key}"], is_flag=True, help=help_text)
 
 
 def _flag(option: Option) -> click.Option:

@@ -11,7 +11,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from backendify._core import Outcome, Question, Region
@@ -23,12 +24,13 @@ MESSAGE_BYTES_MAX = 16 * 1024  # an id fits: the whole request target is bounded
 
 
 class Leases:
-    """Wraps `ask`, so that of all workers only one asks a question at a time."""
+    """Sees to it that of all workers only one asks a question at a time, for `lease_s` at most."""
 
-    def __init__(self, region: Region, path: Path, ask: Callable[[Question], Awaitable[Outcome]]) -> None:
+    def __init__(self, region: Region, path: Path, *, lease_s: float) -> None:
         self._region = region
         self._path = path
-        self._ask = ask
+        self._lease_ms = int(lease_s * 1000)
+        self._held: Counter[Question] = Counter()  # this worker's tries under way, of one flight each
         self._waiting: dict[Question, asyncio.Future[Outcome]] = {}
         self._socket: socket.socket | None = None
 
@@ -56,22 +58,26 @@ class Leases:
             with contextlib.suppress(OSError):
                 self._path_of(self._region.place).unlink()
 
-    async def ask_once(self, question: Question, *, lease_s: float) -> Outcome:
-        """Ask, unless another worker does: then wait for what it learns. `lease_s` bounds how long it may take."""
-        while not self._region.take_lease(question, int(lease_s * 1000)):
-            if told := await self._wait(question):
-                return told
-        # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was just
-        # kept, so that a refresh of an older record still asks.
-        if found := self._region.recall(question):
-            self._tell(self._region.release_lease(question), question, found)
-            return found
-        outcome = Outcome.OVERLOADED
-        try:
-            outcome = await self._ask(question)
-        finally:
+    async def take(self, question: Question) -> Outcome | None:
+        """Wait for what another worker learns; none when this one has the lease, and is to :meth:`release` it."""
+        if not self._held[question]:
+            while not self._region.take_lease(question, self._lease_ms):
+                if told := await self._wait(question):
+                    return told
+            # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was
+            # just kept, so that a refresh of an older record still asks.
+            if found := self._region.recall(question):
+                self._tell(self._region.release_lease(question), question, found)
+                return found
+        self._held[question] += 1
+        return None
+
+    def release(self, question: Question, outcome: Outcome) -> None:
+        """Let the lease go, with the last of this worker's tries for the question, and tell who waits."""
+        self._held[question] -= 1
+        if not self._held[question]:
+            del self._held[question]
             self._tell(self._region.release_lease(question), question, outcome)
-        return outcome
 
     async def _wait(self, question: Question) -> Outcome | None:
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

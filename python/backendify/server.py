@@ -21,6 +21,7 @@ from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
 from backendify.app import Service, cache_path, plan_memory
+from backendify.lane import LaneClosed, SpawnTarget, open_lane
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.settings import Settings
 from backendify.supervisor import Supervisor
@@ -99,7 +100,7 @@ async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, 
         ),
         log_enabled=False,
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(_spawn_target(settings, service)))
     try:
         await _until_listening(address, serving)
     except RuntimeError as error:  # Granian's, when another took the port since it was found free
@@ -124,6 +125,17 @@ async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, 
         await admin.aclose()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.aclose(), CLOSE_S)
+
+
+def _spawn_target(settings: Settings, service: Service) -> SpawnTarget | None:
+    """Open the lane, unless it is not wanted or this Granian has none: then every request takes the event loop."""
+    if not settings.lane:
+        return None
+    try:
+        return open_lane(service.app)
+    except LaneClosed as error:
+        LOGGER.warning("hits take the event loop, at some 60%% of the speed: %s", error)
+        return None
 
 
 async def _start_admin(settings: Settings, service: Service) -> Admin | None:

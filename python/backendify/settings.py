@@ -68,6 +68,12 @@ class Option:
         return isinstance(self.kind, Switch) and not self.in_file
 
     @property
+    def negative_flag(self) -> str | None:
+        """The flag that switches it off, for what is on by default: `--no-lane`."""
+        on = isinstance(self.kind, Switch) and self.default == "on"
+        return self.flag.replace("--", "--no-", 1) if on else None
+
+    @property
     def takes_many(self) -> bool:
         """Whether the option may be given more than once."""
         return self.default is None
@@ -105,6 +111,11 @@ class Settings:
     connect_timeout_ms: int = _option(
         Duration("1ms", "60s"), "300ms", "Connecting to a registry may take so long."
     )
+    tries: int = _option(
+        Count(1, 3),
+        "3",
+        "Ask at most so often for one answer: again when a registry fails, a second time when it is slow.",
+    )
     ttl_ms: int = _option(Duration("100ms", "30d"), "24h", "An answer is served from the cache for so long.")
     negative_ttl_ms: int = _option(Duration("0", "30d"), "1h", "The same for a registry's 404; 0 keeps none.")
     stale_if_error_ms: int = _option(
@@ -112,6 +123,9 @@ class Settings:
     )
     refresh_ahead: bool = _option(
         Switch(), "on", "Ask anew, before an answer runs out, for what is asked for often."
+    )
+    lane: bool = _option(
+        Switch(), "on", "Answer hits on the server's own thread, before the event loop: 1.5 times as many."
     )
     lame_duck_ms: int = _option(
         Duration("0", "9s"),

@@ -11,6 +11,7 @@ import email.utils
 import ssl
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -51,6 +52,9 @@ class Reply:
     first_byte_ms: float  # from asking to the first octet of the reply
 
 
+def _nobody_listens() -> None: ...
+
+
 class Upstream:
     """Asks one registry. The transport may be shared by several; closing one of them closes it for all."""
 
@@ -67,8 +71,16 @@ class Upstream:
         self._transport = transport
         self._timeout = {"connect": connect_timeout_ms / 1000, "pool": connect_timeout_ms / 1000}
 
-    async def ask(self, company_id: str, *, deadline_s: float) -> Reply:
+    async def ask(
+        self,
+        company_id: str,
+        *,
+        deadline_s: float | None = None,
+        on_head: Callable[[], None] = _nobody_listens,
+    ) -> Reply:
         """Ask once, for at most `deadline_s` from now. Raises Unanswered; cancelling it closes the socket.
+
+        `on_head` is called when the reply's head has come.
 
         A kept connection that turns out to be closed is replaced once; whether to try again after anything
         else is the caller's decision.
@@ -81,8 +93,10 @@ class Upstream:
             extensions={"target": company_path(self._base_path, company_id), "timeout": self._timeout},
         )
         try:
+            if deadline_s is None:
+                return await self._exchange(request, on_head)
             async with asyncio.timeout(deadline_s):
-                return await self._exchange(request)
+                return await self._exchange(request, on_head)
         except (TimeoutError, httpx.TransportError) as error:
             raise reason_of(error) from error
 
@@ -90,10 +104,11 @@ class Upstream:
         """Close the transport with all its connections."""
         await self._transport.aclose()
 
-    async def _exchange(self, request: httpx.Request) -> Reply:
+    async def _exchange(self, request: httpx.Request, on_head: Callable[[], None]) -> Reply:
         loop = asyncio.get_running_loop()
         asked_at_s = loop.time()
         response = await self._transport.handle_async_request(request)
+        on_head()
         first_byte_at_s = response.extensions.get("first_byte_at_s") or loop.time()
         try:
             if response.status_code == httpx.codes.OK:

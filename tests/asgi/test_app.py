@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from backendify._core import App, Outcome, Question, Region
+from backendify._core import App, Question, Region
+from hands import Hands
 
 Message = MutableMapping[str, Any]
 V1 = b"application/x-company-v1"
@@ -43,19 +44,9 @@ class Server:
         return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def make_app() -> tuple[App, Region, list[Question]]:
-    region = Region(bytes=1 << 20, ttl_ms=60_000, negative_ttl_ms=60_000, stale_ms=0)
-    missed: list[Question] = []
-
-    async def on_miss(question: Question, send: Any) -> None:  # noqa: ANN401 - ASGI's send
-        missed.append(question)
-        await app.reply(question, Outcome.TIMED_OUT, send, collapsed=False)
-
-    async def on_lifespan(receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
-        await send(await receive())
-
-    app = App(["im", "gg"], region, on_miss=on_miss, on_refresh=None, on_lifespan=on_lifespan)
-    return app, region, missed
+def make_app() -> tuple[App, Region, list[tuple[int, Question]]]:
+    hands = Hands()
+    return hands.app, hands.region, hands.tries
 
 
 @pytest.mark.parametrize("waits", [0, 1, 3])
@@ -74,14 +65,80 @@ async def test_a_hit_sends_head_then_body(waits: int) -> None:
     assert (app.hits, app.misses) == (1, 0)
 
 
-async def test_a_miss_goes_to_python() -> None:
-    app, _, missed = make_app()
+async def test_a_miss_waits_for_its_registry() -> None:
+    hands = Hands()
     server = Server(0)
-    await app(scope(b"id=a+b&country_iso=GG", "HEAD"), server.receive, server.send)
-    assert [(question.registry, question.id, question.is_head) for question in missed] == [(1, "a b", True)]
-    assert [message.get("status") for message in server.messages] == [504, None]
-    assert server.messages[1]["body"] == b""
-    assert dict(app.answers_by_status())[504] == 1
+
+    async def serve(query: bytes, method: str, server: Server) -> None:
+        await hands.app(scope(query, method), server.receive, server.send)
+
+    waiting = asyncio.create_task(serve(b"id=a+b&country_iso=GG", "HEAD", server))
+    await asyncio.sleep(0)
+    assert hands.woken == 1
+    [(try_id, question)] = hands.tries
+    assert (question.registry, question.id) == (1, "a b")
+    joined = Server(0)
+    joining = asyncio.create_task(serve(b"id=a+b&country_iso=gg", "GET", joined))
+    await asyncio.sleep(0)
+    assert len(hands.tries) == 1, "one fetch a question"
+
+    hands.app.tried(try_id, hands.region.keep(question, 200, V1, b'{"cn":"One"}'))
+    hands.work()
+    await asyncio.gather(waiting, joining)
+    assert [message.get("status") for message in server.messages] == [200, None]
+    assert server.messages[1]["body"] == b"", "it was a HEAD"
+    assert joined.messages[1]["body"] == b'{"id":"a b","name":"One","active":true}'
+    assert b"collapsed" in dict(joined.messages[0]["headers"])[b"cache-status"]
+    assert dict(hands.app.answers_by_status())[200] == 2
+    assert hands.app.miss_stats()["joined"] == 1
+
+
+async def test_who_waits_is_answered_by_his_deadline() -> None:
+    hands = Hands(deadline_ms=10, fetch_timeout_ms=20)
+    server = Server(0)
+    begun_s = asyncio.get_running_loop().time()
+    waiting = asyncio.create_task(hands.app(scope(), server.receive, server.send))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    while not waiting.done():
+        due_s = hands.work()
+        assert due_s
+        assert due_s < begun_s + 1
+        await asyncio.sleep(0.001)
+    assert server.messages[0]["status"] == 504
+    while not hands.abandoned:
+        hands.work()
+        await asyncio.sleep(0.001)
+    assert hands.abandoned == [hands.tries[0][0]], (
+        "the fetch outlived its customer, and ended at its own time"
+    )
+
+
+async def test_when_the_app_closes_everybody_is_answered() -> None:
+    hands = Hands()
+    server = Server(0)
+    waiting = asyncio.create_task(hands.app(scope(), server.receive, server.send))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    hands.app.close()
+    hands.work()
+    await waiting
+    assert server.messages[0]["status"] == 503
+    assert hands.abandoned == [hands.tries[0][0]]
+
+
+async def test_a_customer_who_left_is_not_told() -> None:
+    hands = Hands()
+    told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    hands.app.ask(Question(0, "1"), told)
+    told.cancel()
+    hands.app.close()
+    hands.work()
+    assert told.cancelled()
+
+
+@pytest.mark.parametrize("policy", [{"deadline_s": 1}, {"waiters_max": -1}])
+def test_wrong_policies_are_refused(policy: dict[str, int]) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        Hands(**policy)
 
 
 async def test_a_cancelled_task_ends_within_the_server_s_send() -> None:
@@ -175,9 +232,5 @@ def test_questions_are_equal_by_registry_and_id() -> None:
 
 @pytest.mark.parametrize("countries", [["imx"], ["im", "IM"], ["1m"], [""]])
 def test_wrong_countries_are_refused(countries: list[str]) -> None:
-    region = Region(bytes=1 << 20, ttl_ms=1, negative_ttl_ms=1, stale_ms=0)
-
-    async def never(*_: object) -> None: ...
-
     with pytest.raises(ValueError, match=f"'{countries[-1]}'"):
-        App(countries, region, on_miss=never, on_refresh=None, on_lifespan=never)
+        Hands(tuple(countries))

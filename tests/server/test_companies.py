@@ -11,6 +11,7 @@ import service
 from backendify.rehearsal.behaviour import Behaviour, Shape
 from backendify.rehearsal.companies import Company, expected, isle_of_man
 from backendify.rehearsal.registry import Registry
+from service import ONCE
 
 CUSTOMERS = 32
 
@@ -21,7 +22,7 @@ async def test_the_whole_register(shape: Shape) -> None:
     assert len(companies) == 37_782
     async with (
         Registry(Behaviour(shape=shape), companies) as registry,
-        service.running({"im": registry.url}, "--deadline", "30s") as running,
+        service.running({"im": registry.url}, *ONCE, "--deadline", "30s") as running,
     ):
         await ask_all(running, companies)
         assert registry.counts.requests == len(companies)

@@ -9,6 +9,7 @@ import service
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
 from backendify.rehearsal.registry import Registry
+from service import ONCE
 
 COMPANIES = {"1": Company("1", "One")}
 
@@ -16,7 +17,7 @@ COMPANIES = {"1": Company("1", "One")}
 async def test_fifty_customers_at_once_are_one_request() -> None:
     async with (
         Registry(Behaviour(latency_median_ms=300), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--deadline", "30s") as running,
+        service.running({"im": registry.url}, *ONCE, "--deadline", "30s") as running,
     ):
         answers = await asyncio.gather(*(running.get("1") for _ in range(50)))
         assert [answer.status_code for answer in answers] == [200] * 50
@@ -26,20 +27,20 @@ async def test_fifty_customers_at_once_are_one_request() -> None:
         assert sum("collapsed" in status for status in told) == 49
 
 
-async def test_a_shared_failure_is_one_request_too() -> None:
+async def test_a_shared_failure_is_one_fetch_too() -> None:
     async with (
         Registry(Behaviour(latency_median_ms=300, error_share=1.0), COMPANIES) as registry,
         service.running({"im": registry.url}, "--deadline", "30s") as running,
     ):
         answers = await asyncio.gather(*(running.get("1") for _ in range(50)))
         assert [answer.status_code for answer in answers] == [502] * 50
-        assert registry.counts.requests == 1
+        assert registry.counts.requests == 3, "of three tries, whoever waits"
 
 
 async def test_a_customer_who_leaves_finds_the_answer_when_he_returns() -> None:
     async with (
         Registry(Behaviour(latency_median_ms=600), COMPANIES) as registry,
-        service.running({"im": registry.url}) as running,
+        service.running({"im": registry.url}, *ONCE) as running,
     ):
         with contextlib.suppress(httpx.TimeoutException):
             await running.get("1", timeout=0.2)
@@ -55,7 +56,7 @@ async def test_a_customer_who_leaves_finds_the_answer_when_he_returns() -> None:
 async def test_a_customer_who_waited_in_vain_finds_the_answer_when_he_returns() -> None:
     async with (
         Registry(Behaviour(latency_median_ms=1000), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--deadline", "100ms") as running,
+        service.running({"im": registry.url}, *ONCE, "--deadline", "100ms") as running,
     ):
         assert (await running.get("1")).status_code == 504
         while "200" not in str(registry.counts.statuses):
@@ -68,12 +69,15 @@ async def test_a_customer_who_waited_in_vain_finds_the_answer_when_he_returns() 
 async def test_a_fetch_ends_at_its_own_time_out() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--deadline", "100ms", "--fetch-timeout", "500ms") as running,
+        service.running(
+            {"im": registry.url}, *ONCE, "--deadline", "100ms", "--fetch-timeout", "500ms"
+        ) as running,
     ):
         assert (await running.get("1")).status_code == 504
         while registry.counts.connections_open:
             await asyncio.sleep(0.05)
         registry.behaviour = Behaviour(latency_median_ms=0)
+        await asyncio.sleep(0.3)  # for a quarter of a second the failure is remembered
         assert (await running.get("1")).status_code == 200
         assert registry.counts.requests == 2
 
@@ -82,7 +86,9 @@ async def test_at_most_so_many_at_once() -> None:
     companies = {str(number): Company(str(number), "x") for number in range(40)}
     async with (
         Registry(Behaviour(latency_median_ms=300), companies) as registry,
-        service.running({"im": registry.url}, "--registry-concurrency", "7", "--deadline", "30s") as running,
+        service.running(
+            {"im": registry.url}, *ONCE, "--registry-concurrency", "7", "--deadline", "30s"
+        ) as running,
     ):
         answers = await asyncio.gather(*(running.get(number) for number in companies))
         statuses = [answer.status_code for answer in answers]
@@ -117,15 +123,15 @@ async def test_a_registry_that_hangs_holds_its_own_share_and_never_another_s() -
         ) as running,
     ):
         asked = [running.get(f"{number}") for number in range(300)]
-        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {503, 504}
-        assert hanging.counts.waiting > 50, "it hangs on"
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} <= {503, 504}
+        assert 0 < hanging.counts.waiting <= 100, "it hangs on"
         assert (await running.get("1", "gg")).status_code == 200
 
 
 async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
     async with (
         Registry(Behaviour(throttle_per_s=1, retry_after_s=30), COMPANIES) as registry,
-        service.running({"im": registry.url}) as running,
+        service.running({"im": registry.url}, *ONCE) as running,
     ):
         statuses = [(await running.get(f"x{number}")).status_code for number in range(20)]
         assert statuses[0] == 404

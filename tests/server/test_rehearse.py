@@ -13,13 +13,14 @@ import pytest
 
 from backendify.rehearsal.scored import verdict
 
-# One second of few customers, for what needs no load.
+# One second of few customers, for what needs no load; a busy machine may be late with them.
 SHORT = """
 seed = 1
 [customers]
 rate_per_s = 50
 duration_s = 1
 companies = 50
+late_ms = 30_000
 [registries.im]
 latency = { shape = "fixed", ms = 5 }
 """
@@ -160,6 +161,56 @@ async def test_a_server_that_does_not_tell_the_truth_is_caught(
     else:
         assert status == 0  # an SLA of nothing is met by nothing
         assert report["statuses"] == {"503": asked}
+
+
+async def test_how_long_errors_took_is_told_by_outage_and_status(tmp_path: Path) -> None:
+    profile, score = tmp_path / "away.toml", tmp_path / "score.json"
+    profile.write_text(SHORT + "outages = [{ begin_s = 0, length_s = 600 }]\n", encoding="utf-8")
+    async with saying(b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n") as url:
+        status, told, _ = await rehearse(str(profile), "--target", url, "--sla", "0", "--json", str(score))
+    assert status == 0
+    report = json.loads(score.read_text(encoding="utf-8"))
+    outage = report["registries"]["im"]["outages"][0]
+    failures = outage["failures"]["statuses"]
+    assert failures["504"]["count"] == report["statuses"]["504"] > 0
+    latency_ms = failures["504"]["latency_ms"]
+    assert 0 < latency_ms["p50"] <= latency_ms["p99"] <= latency_ms["max"]
+    assert outage["failures_settled"]["statuses"] == {}  # it ended before anybody could know
+    assert f"failed tries: 504 {failures['504']['count']} times" in told
+
+
+async def test_tries_that_are_never_answered_leave_nothing_behind(tmp_path: Path) -> None:
+    profile, score = tmp_path / "hanging.toml", tmp_path / "score.json"
+    text = SHORT.replace("late_ms", "watch_after_s = 3\nlimit_ms = 500\nlate_ms")
+    profile.write_text(text + "hang_share = 1\n", encoding="utf-8")
+    times = ("--deadline", "200ms", "--fetch-timeout", "500ms")
+    await rehearse(str(profile), "--sla", "0", "--json", str(score), "--", *times)
+    report = json.loads(score.read_text(encoding="utf-8"))
+    load = report["registries"]["im"]
+    assert load["failed"] == load["requests"] > 0
+    assert load["sockets_peak"] >= load["at_once_peak"] > 0
+    assert (load["sockets"], load["at_once"]) == (0, 0)
+    assert report["requests"]["right"] == 0
+
+
+async def test_registries_tell_their_load_by_the_second(tmp_path: Path) -> None:
+    score = tmp_path / "score.json"
+    await rehearse("quick", "--sla", "0", "--json", str(score))
+    report = json.loads(score.read_text(encoding="utf-8"))
+    for load in report["registries"].values():
+        seconds = load["seconds"]
+        assert sum(second["requests"] for second in seconds) == load["requests"] > 0
+        assert sum(second["throttled"] for second in seconds) == load["throttled"]
+        assert max(second["at_once_peak"] for second in seconds) == load["at_once_peak"] > 0
+        warm, cold = load["customers"]["warm"], load["customers"]["cold"]
+        assert warm["asked"] > 0
+        assert cold["asked"] > 0
+    asked = [
+        sum(kind["asked"] for kind in load["customers"].values()) for load in report["registries"].values()
+    ]
+    assert sum(asked) == report["requests"]["asked"]
+    assert report["server_descriptors_peak"] > 3
+    assert len(report["server_seconds"]) >= 4
 
 
 async def test_a_target_that_is_not_there_is_one_line(tmp_path: Path) -> None:

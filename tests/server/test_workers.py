@@ -12,6 +12,7 @@ import service
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
 from backendify.rehearsal.registry import Registry
+from service import ONCE
 
 COMPANIES = {str(number): Company(str(number), f"Company {number}") for number in range(2000)}
 
@@ -52,7 +53,7 @@ async def test_what_one_worker_keeps_the_others_tell() -> None:
 async def test_one_flight_over_all_workers() -> None:
     async with (
         Registry(Behaviour(latency_median_ms=300), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--workers", "4", "--deadline", "30s") as running,
+        service.running({"im": registry.url}, *ONCE, "--workers", "4", "--deadline", "30s") as running,
     ):
         for number in ("1", "2", "3"):
             statuses = await asyncio.gather(*(ask(running, number) for _ in range(50)))
@@ -89,7 +90,7 @@ async def test_a_dead_worker_s_lease_is_taken_over() -> None:
 async def test_killing_workers_loses_no_service_and_no_answer() -> None:
     async with (
         Registry(Behaviour(), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--workers", "2", "--deadline", "30s") as running,
+        service.running({"im": registry.url}, *ONCE, "--workers", "2", "--deadline", "30s") as running,
     ):
         for turn in range(6):
             asking = [asyncio.create_task(ask(running, str(number + turn * 100))) for number in range(100)]
@@ -111,13 +112,13 @@ async def test_answers_survive_a_restart(tmp_path: Path) -> None:
     cache = ("--cache-path", str(tmp_path / "cache"))
     async with Registry(Behaviour(), COMPANIES) as registry:
         for found in ("new", "with what it held"):
-            async with service.running({"im": registry.url}, *cache, "--lame-duck", "0s") as running:
+            async with service.running({"im": registry.url}, *ONCE, *cache, "--lame-duck", "0s") as running:
                 for number in list(COMPANIES)[:100]:
                     assert (await running.get(number)).status_code == 200
                 assert await running.stop() == 0
             assert any(found in line for line in running.lines)
         assert registry.counts.requests == 100
-        async with service.running({"gg": registry.url}, *cache) as running:
+        async with service.running({"gg": registry.url}, *ONCE, *cache) as running:
             assert (await running.get("1", "gg")).status_code == 200
         assert registry.counts.requests == 101, "another country's answers are never told"
 
@@ -128,7 +129,7 @@ async def test_a_damaged_file_is_replaced_and_reported(tmp_path: Path) -> None:
     path.chmod(0o600)
     async with (
         Registry(Behaviour(), COMPANIES) as registry,
-        service.running({"im": registry.url}, "--cache-path", str(path)) as running,
+        service.running({"im": registry.url}, *ONCE, "--cache-path", str(path)) as running,
     ):
         assert (await running.get("1")).status_code == 200
         assert sum("started anew" in line for line in running.lines) == 1
@@ -157,8 +158,8 @@ async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path
     cache = ("--cache-path", str(tmp_path / "cache"))
     async with (
         Registry(Behaviour(), COMPANIES) as registry,
-        service.running({"im": registry.url}, *cache) as first,
-        service.running({"im": registry.url}, *cache) as second,
+        service.running({"im": registry.url}, *ONCE, *cache) as first,
+        service.running({"im": registry.url}, *ONCE, *cache) as second,
     ):
         assert (await first.get("1")).status_code == 200
         assert "hit" in (await second.get("1")).headers["cache-status"]

@@ -13,12 +13,12 @@ import click
 from backendify.option import shown
 from backendify.settings import BadSettings
 
-_PROFILES: Final = ("fire", "outage", "storm", "quick")
+_PROFILES: Final = ("fire", "outage", "storm", "abandon", "quick")
 _HELP: Final = """\
 Play flaky registries and impatient customers against a server; exit 1 when the SLA is missed.
 
 \b
-PROFILE is fire (the default), outage, storm, quick, or a TOML file.
+PROFILE is fire (the default), outage, storm, abandon, quick, or a TOML file.
 Options behind -- are the server's own: backendify rehearse fire -- --workers 2
 """
 
@@ -38,7 +38,7 @@ class Plan:
     plot: Path | None
     sla_percent: float
     memory_of: str | None
-    """A process, or a file that holds bytes."""
+    """A process, a control group's folder, or a file that holds bytes."""
     server_options: tuple[str, ...]
 
 
@@ -116,8 +116,8 @@ def _command() -> click.Command:
             ),
             click.Option(
                 ["--memory-of"],
-                metavar="PID|FILE",
-                help="Weigh this process, or read a cgroup's memory.current.",
+                metavar="PID|FOLDER|FILE",
+                help="Weigh this process, or this control group; or read bytes from a file.",
             ),
         ],
     )

@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
     for path, _ in _files(wanted):
         path.touch()  # what cannot be written is told now, not after a minute
     stage = Stage(wanted, ending)
+    busy_s, began_s = time.process_time(), time.monotonic()
     try:
         report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, stage.on_listening, stage.on_line))
     except ValueError as error:
@@ -56,8 +58,10 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
         if wanted.registries_only:
             return 0
         raise
+    busy = (time.process_time() - busy_s) / (time.monotonic() - began_s)
+    report["rehearsal_core_percent"] = round(100 * busy, 1)
     if stage.scales:
-        report["server_memory_bytes_peak"] = stage.scales.peak_bytes
+        report |= stage.scales.told()
     verdict = scored.verdict(report, wanted.sla_percent)
     report |= {"profile": wanted.name, "sla_percent": wanted.sla_percent, "verdict": verdict or "met"}
     for path, write in _files(wanted):
@@ -98,7 +102,10 @@ class Stage:
 
     def on_line(self, line: str) -> None:
         """Tell how the last second went."""
-        _tell(f"{line}  server {self.scales.weigh() >> 20} MiB" if self.scales else line)
+        if self.scales:
+            weight = self.scales.weigh()
+            line += f"  server {weight.bytes >> 20} MiB, {weight.descriptors} descriptors"
+        _tell(line)
 
 
 def _files(wanted: plan.Plan) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 _PERCENTILES: Final = ("p50", "p90", "p99", "p99.9", "max")
+_WHEN: Final = (("failed tries", "failures"), ("from 3 s into it", "failures_settled"))
 
 
 def verdict(report: dict[str, Any], sla_percent: float) -> str:
@@ -27,6 +28,7 @@ def told(report: dict[str, Any]) -> str:
     lines = [
         "",
         f"requests       {requests['asked']}, of which {late} were late",
+        f"rehearsal      took {report['rehearsal_core_percent']:g} % of a core",
         f"right in time  {report['right_percent']} % at the first try, {after} % after retries",
         f"ideal cache    {report['bound_percent']} %; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",
@@ -34,12 +36,19 @@ def told(report: dict[str, Any]) -> str:
         f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
     ]
     if "server_memory_bytes_peak" in report:
-        lines.append(f"server memory  {report['server_memory_bytes_peak'] >> 20} MiB at most")
+        most = (
+            f"{report['server_memory_bytes_peak'] >> 20} MiB, {report['server_descriptors_peak']} descriptors"
+        )
+        lines.append(f"server         {most} at most")
     for country, load in report["registries"].items():
         lines.append(
             f"registry {country}    {load['requests']} requests for {load['distinct']} companies"
             f" ({load['requests_per_distinct']:g} each), {load['at_once_peak']} at once at most,"
-            f" {load['throttled_percent']:g} % throttled, {load['sockets_peak']} sockets at most"
+            f" {load['throttled_percent']:g} % throttled, {load['sockets_peak']} sockets at most,"
+            f" {load['sockets']} at the end"
+        )
+        lines.append(
+            f"  {load['right_percent']} % right in time, {load['of_bound_percent']} % of what was possible"
         )
         lines += [_outage(outage) for outage in load["outages"]]
     return "\n".join(lines)
@@ -53,4 +62,19 @@ def _outage(outage: dict[str, Any]) -> str:
     )
     recovery = outage["recovery_s"]
     recovered = "never well again" if recovery is None else f"well again {recovery:.1f} s after it"
-    return f"  away {outage['begin_s']:g} s to {outage['begin_s'] + outage['length_s']:g} s: {shares}; {recovered}"
+    lines = [
+        f"  away {outage['begin_s']:g} s to {outage['begin_s'] + outage['length_s']:g} s: {shares}; {recovered}"
+    ]
+    lines += [f"    {when}: {_failures(outage[key])}" for when, key in _WHEN if _failures(outage[key])]
+    return "\n".join(lines)
+
+
+def _failures(failures: dict[str, Any]) -> str:
+    parts = [
+        f"{status} {part['count']} times, p50 {part['latency_ms']['p50']:g} ms, p99 {part['latency_ms']['p99']:g} ms"
+        for status, part in failures["statuses"].items()
+    ]
+    parts += [
+        f"{name.replace('_', ' ')} {failures[name]}" for name in ("hung_up", "broken") if failures[name]
+    ]
+    return "; ".join(parts)

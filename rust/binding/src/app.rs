@@ -1,10 +1,12 @@
-//! The ASGI app: a hit is answered here, without any Python bytecode of ours; a miss goes to one Python coroutine.
+//! The ASGI app: a hit is answered here, without any Python bytecode of ours; a miss waits for its registry.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use backendify_core::answer::{Answer, Miss, Problem};
+use backendify_core::answer::{Answer, Problem};
 use backendify_core::country::Countries;
 use backendify_core::key::Key;
+use backendify_core::miss::{self, TryId};
 use backendify_core::query;
 use backendify_core::request::{self, Route};
 use pyo3::exceptions::PyValueError;
@@ -13,7 +15,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::clock;
+use crate::customer::Customer;
+use crate::misses::Misses;
 use crate::outcome::Outcome;
+use crate::policy;
 use crate::question::Question;
 use crate::region::Region;
 use crate::reply::Reply;
@@ -27,62 +32,81 @@ const STATUSES: [u16; 9] = [200, 400, 404, 405, 414, 431, 502, 503, 504];
 pub(crate) struct App {
     countries: Countries,
     region: Py<Region>,
+    misses: Misses,
     on_miss: Py<PyAny>,
-    on_refresh: Option<Py<PyAny>>,
     on_lifespan: Py<PyAny>,
+    refreshes_ahead: bool,
     is_lame_duck: AtomicBool,
     is_closed: AtomicBool,
     answered: [AtomicU64; STATUSES.len()],
     hits: AtomicU64,
-    misses: AtomicU64,
+    misses_count: AtomicU64,
 }
 
 /// What is to be done with a request.
-enum Decision {
+pub(crate) enum Decision {
+    /// Nothing has to be waited for.
     Answer(Answer),
-    AnswerAndRefresh(Answer, Question),
+    /// A registry has to be asked.
     Ask(Question),
 }
 
 impl App {
-    fn decide(&self, scope: &Scope<'_>) -> Decision {
+    /// Decides on a request, and begins to refresh what runs out soon.
+    pub(crate) fn decide(&self, py: Python<'_>, scope: &Scope<'_>) -> PyResult<Decision> {
         let request = scope.request();
-        let is_head = request.method == "HEAD";
-        match request::route(&request) {
-            Err(problem) => Decision::Answer(Answer::problem(&problem)),
-            Ok(Route::Root) => Decision::Answer(Answer::root(env!("CARGO_PKG_VERSION"))),
-            Ok(Route::Status) => Decision::Answer(Answer::status(self.is_lame_duck.load(Ordering::Relaxed))),
-            Ok(Route::Company(question)) => self.look_up(&question, is_head),
-        }
+        let answer = match request::route(&request) {
+            Err(problem) => Answer::problem(&problem),
+            Ok(Route::Root) => Answer::root(env!("CARGO_PKG_VERSION")),
+            Ok(Route::Status) => Answer::status(self.is_lame_duck.load(Ordering::Relaxed)),
+            Ok(Route::Company(question)) => return self.look_up(py, &question, scope.is_head()),
+        };
+        Ok(Decision::Answer(answer))
     }
 
-    fn look_up(&self, question: &query::Question<'_>, is_head: bool) -> Decision {
+    fn look_up(&self, py: Python<'_>, question: &query::Question<'_>, is_head: bool) -> PyResult<Decision> {
         let Some(registry) = self.countries.registry_of(&question.country) else {
-            return Decision::Answer(Answer::problem(&Problem::NoRegistry));
+            return Ok(Decision::Answer(Answer::problem(&Problem::NoRegistry)));
         };
         let key = Key { registry, id: question.id.as_bytes() };
-        let hit = self.region.get().find(key, &question.id);
-        let counter = if hit.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let to_ask = || Question { registry, id: question.id.clone().into_owned(), is_head };
-        match hit {
-            Some(hit) if hit.is_refresh_due && !self.is_closed.load(Ordering::Relaxed) => {
-                Decision::AnswerAndRefresh(hit.answer, to_ask())
-            }
-            Some(hit) => Decision::Answer(hit.answer),
-            None if self.is_closed.load(Ordering::Relaxed) => {
+        let is_closed = self.is_closed.load(Ordering::Relaxed);
+        let Some(hit) = self.region.get().find(key, &question.id) else {
+            self.misses_count.fetch_add(1, Ordering::Relaxed);
+            return Ok(if is_closed {
                 Decision::Answer(Answer::problem(&Problem::Draining))
-            }
-            None => Decision::Ask(to_ask()),
+            } else {
+                Decision::Ask(Question { registry, id: question.id.clone().into_owned(), is_head })
+            });
+        };
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        if hit.is_refresh_due && self.refreshes_ahead && !is_closed {
+            let asked = miss::Question { registry, id: &question.id };
+            self.misses.decide(py, self, |rules, now, acts| rules.refresh(asked, now, acts))?;
         }
+        Ok(Decision::Answer(hit.answer))
     }
 
-    fn tell(&self, py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Reply> {
-        let place = STATUSES.iter().position(|status| *status == answer.status);
+    /// Has a customer wait for what his registry says; his answer comes when it comes.
+    pub(crate) fn wait(&self, py: Python<'_>, customer: Customer) -> PyResult<()> {
+        self.misses.decide(py, self, |rules, now, acts| {
+            // His own copy: the rules take him, question and all.
+            let id = customer.question.id.clone();
+            let asked = miss::Question { registry: customer.question.registry, id: &id };
+            rules.ask(asked, customer, now, acts);
+        })
+    }
+
+    /// Where records lie.
+    pub(crate) fn region(&self) -> &Region {
+        self.region.get()
+    }
+
+    /// Counts an answer that is about to be sent.
+    pub(crate) fn count(&self, status: u16) {
+        let place = STATUSES.iter().position(|known| *known == status);
         if let Some(counter) = place.and_then(|place| self.answered.get(place)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        Reply::new(py, answer, is_head, send)
     }
 }
 
@@ -90,30 +114,36 @@ impl App {
 impl App {
     /// An app for `countries` (their registries are numbered in this order), over `region`.
     ///
-    /// `on_miss(question, send)` returns the coroutine that answers a miss; `on_refresh(question)`, when given, is
-    /// told of hits whose record will run out soon; `on_lifespan(receive, send)` returns the coroutine of ASGI's
-    /// lifespan. Raises `ValueError` for countries that are none or that stand there twice.
+    /// `policy` holds the miss path's settings, see `rust/binding/src/policy.rs`. `wake()` has :meth:`work` called soon on the
+    /// event loop, from any thread. `on_miss(question, send)` returns the coroutine of a miss that came by ASGI;
+    /// `on_lifespan(receive, send)` that of ASGI's lifespan. Raises `ValueError` for countries that are none or that stand there
+    /// twice.
     #[new]
-    #[pyo3(signature = (countries, region, *, on_miss, on_refresh, on_lifespan))]
+    #[pyo3(signature = (countries, region, *, policy, refreshes_ahead, wake, on_miss, on_lifespan))]
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
     fn new(
         countries: Vec<String>,
         region: Py<Region>,
+        policy: &Bound<'_, PyDict>,
+        refreshes_ahead: bool,
+        wake: Py<PyAny>,
         on_miss: Py<PyAny>,
-        on_refresh: Option<Py<PyAny>>,
         on_lifespan: Py<PyAny>,
     ) -> PyResult<Self> {
+        let policy = policy::read(policy, countries.len())?;
+        let [seed, _] = clock::seed();
         Ok(Self {
             countries: Countries::new(&countries).map_err(|bad| PyValueError::new_err(bad.to_string()))?,
             region,
+            misses: Misses::new(policy, seed, wake),
             on_miss,
-            on_refresh,
             on_lifespan,
+            refreshes_ahead,
             is_lame_duck: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             answered: Default::default(),
             hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            misses_count: AtomicU64::new(0),
         })
     }
 
@@ -134,41 +164,43 @@ impl App {
         }
         // Attached on purpose: a look-up costs less than handing the interpreter's lock back and forth.
         let scope = Scope::read(scope)?;
-        let (answer, refreshed) = match self.decide(&scope) {
-            Decision::Answer(answer) => (answer, None),
-            Decision::AnswerAndRefresh(answer, question) => (answer, Some(question)),
-            Decision::Ask(question) => return self.on_miss.bind(py).call1((question, send)),
-        };
-        if let (Some(on_refresh), Some(question)) = (&self.on_refresh, refreshed) {
-            on_refresh.bind(py).call1((question,))?;
+        match self.decide(py, &scope)? {
+            Decision::Answer(answer) => {
+                self.count(answer.status);
+                Ok(Bound::new(py, Reply::new(py, &answer, scope.is_head(), send.unbind())?)?.into_any())
+            }
+            Decision::Ask(question) => self.on_miss.bind(py).call1((question, send)),
         }
-        let is_head = scope.request().method == "HEAD";
-        Ok(Bound::new(py, self.tell(py, &answer, is_head, send.unbind())?)?.into_any())
     }
 
-    /// Answers a miss with what became of it; a failed one with a stale record, where that is allowed and there is one.
-    #[pyo3(signature = (question, outcome, send, *, collapsed))]
-    fn reply(
-        &self,
-        py: Python<'_>,
-        question: &Question,
-        outcome: &Outcome,
-        send: Py<PyAny>,
-        collapsed: bool,
-    ) -> PyResult<Reply> {
-        let region = self.region.get();
-        let is_failure = outcome.what.fact().is_err();
-        let stale = if is_failure { region.find_stale(question, outcome.fwd_status) } else { None };
-        let answer = stale.unwrap_or_else(|| {
-            let miss = Miss {
-                fwd_status: outcome.fwd_status,
-                stored: outcome.stored,
-                collapsed,
-                age_ds: outcome.age_ds,
-            };
-            Answer::missed(&question.id, &outcome.what, miss, &region.lifetimes, clock::wall())
-        });
-        self.tell(py, &answer, question.is_head, send)
+    /// Has a customer wait whose coroutine awaits `future`: its result are the two messages of his answer, as soon as
+    /// :meth:`work` was called after they were known.
+    fn ask(&self, py: Python<'_>, question: &Question, future: Py<PyAny>) -> PyResult<()> {
+        self.wait(py, Customer::on_loop(question.clone(), future))
+    }
+
+    /// On the loop: does what is due; (tries to begin, tries to end, when to come again on the monotonic clock, in seconds).
+    #[expect(clippy::cast_precision_loss, reason = "microseconds since the machine started: far below 2^53")]
+    fn work(&self, py: Python<'_>) -> (Vec<(u64, Question)>, Vec<u64>, Option<f64>) {
+        let (work, due_us) = self.misses.take_work(py, self);
+        (work.tries, work.abandoned, due_us.map(|due_us| due_us as f64 / 1e6))
+    }
+
+    /// The first byte of a try's reply came.
+    fn first_byte(&self, try_id: u64) {
+        self.misses.note(|rules, now| rules.first_byte(TryId(try_id), now));
+    }
+
+    /// What became of a try.
+    fn tried(&self, py: Python<'_>, try_id: u64, outcome: &Outcome) -> PyResult<()> {
+        let tried = outcome.tried.clone();
+        self.misses.decide(py, self, |rules, now, acts| rules.tried(TryId(try_id), tried, now, acts))
+    }
+
+    /// Answers everybody who waits, and abandons every try; nothing is asked any more.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.refuse_misses();
+        self.misses.decide(py, self, miss::Misses::close)
     }
 
     /// From now on `/status` is 503; everything else is still served.
@@ -197,7 +229,7 @@ impl App {
     /// Company questions that the region could not answer.
     #[getter]
     fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
+        self.misses_count.load(Ordering::Relaxed)
     }
 
     /// Answers since the start, by status.
@@ -207,5 +239,20 @@ impl App {
             .zip(&self.answered)
             .map(|(status, count)| (*status, count.load(Ordering::Relaxed)))
             .collect()
+    }
+
+    /// The miss path's counters: see `backendify_core::miss::Stats`.
+    fn miss_stats(&self) -> HashMap<&'static str, u64> {
+        policy::stats(&self.misses.counted(|rules, _| rules.stats()))
+    }
+
+    /// Those of each registry, in order: see `backendify_core::miss::RegistryStats`.
+    fn registry_stats(&self) -> Vec<HashMap<&'static str, f64>> {
+        self.misses.counted(|rules, now| {
+            (0..u8::MAX)
+                .map_while(|registry| rules.registry_stats(registry, now))
+                .map(policy::registry_stats)
+                .collect()
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The only reader of clocks: the rules take the time as an argument.
 
 use backendify_core::date::Timestamp;
+use backendify_core::miss::Moment;
 use backendify_core::region::BootTime;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -18,6 +19,17 @@ pub(crate) fn boot() -> BootTime {
     let now = clock_gettime(ClockId::Boottime);
     let deciseconds = now.tv_sec.saturating_mul(10).saturating_add(now.tv_nsec / 100_000_000);
     BootTime(u32::try_from(deciseconds).unwrap_or(u32::MAX))
+}
+
+/// The clock of the event loop (`asyncio`'s `loop.time()` reads the same one).
+pub(crate) fn monotonic() -> Moment {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Moment(
+        seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or_default()),
+    )
 }
 
 /// A seed that nobody outside can guess, so that nobody can aim keys at one bucket.

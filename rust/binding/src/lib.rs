@@ -1,10 +1,14 @@
 //! The border: everything Python sees of the rules, and nothing else.
 #![deny(unsafe_code)]
 
-mod app; // App.__call__: a hit is answered here, a miss goes to Python
+mod app; // App.__call__: a hit is answered here, a miss waits
 mod clock; // the only reader of clocks
+mod customer; // who waits for a registry
 mod error; // the core's errors as exceptions
-mod outcome; // what became of a question
+mod lane; // hits answered before the event loop
+mod misses; // the miss path between the lane's thread and the loop's
+mod outcome; // what became of a try
+mod policy; // the miss path's settings and counters
 mod question; // what a miss is about
 mod region; // where records lie
 mod reply; // an answer on its way to the server
@@ -29,13 +33,13 @@ mod _core {
     #[pymodule_export]
     use crate::error::RegionError;
     #[pymodule_export]
+    use crate::lane::Lane;
+    #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]
     use crate::question::Question;
     #[pymodule_export]
     use crate::region::Region;
-    #[pymodule_export]
-    use crate::reply::Reply;
 
     /// `release`, `profiling` or `debug`: a benchmark of a debug build says nothing.
     #[pymodule_export]
@@ -68,7 +72,7 @@ mod _core {
     /// Reads a registry's 200: see `backendify_core::registry::normalise`.
     #[pyfunction]
     fn normalise(content_type: &[u8], body: &[u8]) -> Outcome {
-        Outcome::of_reply(200, content_type, body)
+        Outcome::of_reply(200, content_type, body, None)
     }
 
     /// Reads a query string into (country, id).

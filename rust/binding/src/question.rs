@@ -6,7 +6,7 @@ use backendify_core::key::Key;
 use pyo3::prelude::*;
 
 /// One company that a customer asks for and that no record tells. Equal questions have equal registry and id.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[pyclass(frozen, module = "backendify._core")]
 pub(crate) struct Question {
     /// Which registry, by its place in the configuration.
@@ -16,7 +16,6 @@ pub(crate) struct Question {
     #[pyo3(get)]
     pub(crate) id: String,
     /// Is it a HEAD? Then the answer's body stays here.
-    #[pyo3(get)]
     pub(crate) is_head: bool,
 }
 

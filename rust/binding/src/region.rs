@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backendify_core::answer::Answer;
 use backendify_core::freshness::{Freshness, Lifetimes};
 use backendify_core::key::Key;
+use backendify_core::miss::Tried;
 use backendify_core::record::Record;
 use backendify_core::region::{self, OpenOptions, Opened};
 use pyo3::exceptions::PyValueError;
@@ -164,9 +166,21 @@ impl Region {
     }
 
     /// Reads a registry's whole reply and keeps it when it is a fact: a company, or that there is none.
-    fn keep(&self, question: &Question, status: u16, content_type: &[u8], body: &[u8]) -> Outcome {
-        let mut outcome = Outcome::of_reply(status, content_type, body);
-        outcome.stored = outcome.what.fact().is_ok_and(|record| self.put(question, &record));
+    #[pyo3(signature = (question, status, content_type, body, *, retry_after_s = None))]
+    fn keep(
+        &self,
+        question: &Question,
+        status: u16,
+        content_type: &[u8],
+        body: &[u8],
+        retry_after_s: Option<f64>,
+    ) -> Outcome {
+        let pause = retry_after_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let retry_after_us = pause.and_then(|pause| u64::try_from(pause.as_micros()).ok());
+        let mut outcome = Outcome::of_reply(status, content_type, body, retry_after_us);
+        if let Tried::Reply { told, .. } = &mut outcome.tried {
+            told.stored = told.outcome.fact().is_ok_and(|record| self.put(question, &record));
+        }
         outcome
     }
 

@@ -25,14 +25,7 @@ struct Progress {
 impl Reply {
     /// An `answer` for the server behind `send`; a HEAD's body stays out, its length is told.
     pub(crate) fn new(py: Python<'_>, answer: &Answer, is_head: bool, send: Py<PyAny>) -> PyResult<Self> {
-        let head = PyDict::new(py);
-        head.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-        head.set_item(intern!(py, "status"), answer.status)?;
-        head.set_item(intern!(py, "headers"), fields(py, answer)?)?;
-        let body = PyDict::new(py);
-        body.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
-        let bytes: &[u8] = if is_head { b"" } else { &answer.body };
-        body.set_item(intern!(py, "body"), PyBytes::new(py, bytes))?;
+        let (head, body) = messages(py, answer, is_head)?;
         let progress = Progress { head: Some(head.unbind()), body: Some(body.unbind()), awaited: None };
         Ok(Self { send, progress: Mutex::new(progress) })
     }
@@ -118,6 +111,35 @@ impl Reply {
         drop(progress);
         drop(before);
     }
+}
+
+/// The two messages that tell an answer (ASGI HTTP specification 2.3); a HEAD's body stays out, its length is told.
+pub(crate) fn messages<'py>(
+    py: Python<'py>,
+    answer: &Answer,
+    is_head: bool,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>)> {
+    let head = PyDict::new(py);
+    head.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+    head.set_item(intern!(py, "status"), answer.status)?;
+    head.set_item(intern!(py, "headers"), fields(py, answer)?)?;
+    let body = PyDict::new(py);
+    body.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+    let bytes: &[u8] = if is_head { b"" } else { &answer.body };
+    body.set_item(intern!(py, "body"), PyBytes::new(py, bytes))?;
+    Ok((head, body))
+}
+
+/// Sends both messages through a server's `send` that does without being awaited, as Granian's does for whole answers.
+pub(crate) fn send_now(
+    protocol: &Bound<'_, PyAny>,
+    head: Bound<'_, PyDict>,
+    body: Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let send = intern!(protocol.py(), "send");
+    protocol.call_method1(send, (head,))?;
+    protocol.call_method1(send, (body,))?;
+    Ok(())
 }
 
 fn fields<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {

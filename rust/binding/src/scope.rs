@@ -41,6 +41,11 @@ impl<'py> Scope<'py> {
         })
     }
 
+    /// Is it a HEAD, whose answer's body stays here?
+    pub(crate) fn is_head(&self) -> bool {
+        self.method.to_str().is_ok_and(|method| method == "HEAD")
+    }
+
     /// The request as the rules see it.
     pub(crate) fn request(&self) -> Request<'_> {
         let query = self.query.as_bytes();

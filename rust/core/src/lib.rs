@@ -12,6 +12,7 @@ pub mod region; // the memory where records lie
 pub mod memory; // is a directory memory or a disk
 pub mod record; // what is remembered of a registry's answer
 pub mod freshness; // may it still be told, and is the company active now
+pub mod miss; // who asks a registry, when, how often, and who waits for it
 pub mod outcome; // a miss: what became of it
 pub mod registry; // what a registry says -> a company
 pub mod date; // its dates

@@ -59,14 +59,16 @@ impl Registry {
         Turn { outcome, latency_us: (latency_ms * 1000.0) as u64, wording, lie: draws.below(4) }
     }
 
-    /// The outage at this time: which one.
-    pub(crate) fn outage(&self, now_us: u64) -> Option<usize> {
-        self.outages.iter().position(|outage| (outage.begin_us()..outage.end_us()).contains(&now_us))
+    /// The outage at this time: which one, and when it began.
+    pub(crate) fn outage(&self, now_us: u64) -> Option<(usize, u64)> {
+        let is_now = |outage: &Outage| (outage.begin_us()..outage.end_us()).contains(&now_us);
+        let index = self.outages.iter().position(is_now)?;
+        self.outages.get(index).map(|outage| (index, outage.begin_us()))
     }
 
     /// What requests meet at this time if it is away, and until when.
     pub(crate) fn away(&self, now_us: u64) -> Option<(Away, u64)> {
-        let outage = self.outages.get(self.outage(now_us)?)?;
+        let outage = self.outages.get(self.outage(now_us)?.0)?;
         Some((outage.how, outage.end_us()))
     }
 }

@@ -41,7 +41,7 @@ impl Crowd {
             let asked = self.asked(arrival);
             if self.at_once.get() >= AT_ONCE_MAX {
                 let mut score = self.score.borrow_mut();
-                score.sent(u64::MAX);
+                score.sent(u64::MAX, 0);
                 score.done(asked, None, 0);
                 continue;
             }
@@ -55,7 +55,8 @@ impl Crowd {
         let answerable = behaviour.is_some_and(|behaviour| {
             self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us)
         });
-        let outage = behaviour.and_then(|behaviour| behaviour.outage(arrival.at_us));
+        let outage =
+            behaviour.and_then(|behaviour| behaviour.outage(arrival.at_us)).map(|(outage, _)| outage);
         let warm = self.score.borrow().was_told(arrival.company);
         Asked { arrival, answerable, outage, warm }
     }
@@ -63,27 +64,39 @@ impl Crowd {
     /// One customer, with all his tries.
     async fn serve(self: Rc<Self>, asked: Asked) {
         let due_us = asked.arrival.at_us;
-        self.score.borrow_mut().sent(self.clock.now_us().saturating_sub(due_us));
+        let late_us_max = (self.customers.late_ms * 1000.0) as u64;
+        self.score.borrow_mut().sent(self.clock.now_us().saturating_sub(due_us), late_us_max);
         let limit = Duration::from_secs_f64(self.customers.limit_ms / 1000.0);
         let request = self.request(asked.arrival);
         let mut right_at = None;
         // The first try's time counts from when it was due, not from when we got to it.
-        let mut deadline = self.clock.at(due_us) + limit;
+        let mut begun_us = due_us;
         for nth in 0..=self.customers.retries {
-            let outcome = self.attempt(asked.arrival, &request, deadline).await;
-            self.score.borrow_mut().tried(asked, &outcome);
+            let outcome = self.attempt(asked.arrival, &request, self.clock.at(begun_us) + limit).await;
+            self.count(asked, begun_us, &outcome);
             match outcome {
                 Try::Right => {
                     right_at = Some(nth);
                     break;
                 }
                 Try::Wrong(_) => break,
-                Try::Failed | Try::Aborted | Try::Broken => deadline = Instant::now() + limit,
+                Try::Failed(_) | Try::Aborted | Try::Broken => begun_us = self.clock.now_us(),
             }
         }
         let took_us = self.clock.now_us().saturating_sub(due_us);
         self.score.borrow_mut().done(asked, right_at, took_us);
         self.at_once.set(self.at_once.get() - 1);
+    }
+
+    fn count(&self, asked: Asked, begun_us: u64, outcome: &Try) {
+        let mut score = self.score.borrow_mut();
+        score.tried(asked, outcome);
+        let index = asked.arrival.registry;
+        let Some(registry) = self.registries.get(index) else { return };
+        if let Some((outage, begin_us)) = registry.behaviour.outage(begun_us) {
+            let took_us = self.clock.now_us().saturating_sub(begun_us);
+            score.tried_in_outage((index, outage), begun_us - begin_us, outcome, took_us);
+        }
     }
 
     async fn attempt(&self, arrival: Arrival, request: &str, deadline: Instant) -> Try {
@@ -128,7 +141,7 @@ impl Crowd {
                     reply.status
                 ))
             }
-            _ => Try::Failed,
+            status => Try::Failed(status),
         }
     }
 

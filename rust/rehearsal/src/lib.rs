@@ -14,15 +14,20 @@ mod profile; // what is to happen
 mod draws; // chance that comes out the same each time
 mod truth; // what is so about a company
 mod behaviour; // how a registry meets one request
+mod load; // what a registry saw
 mod registry; // a registry, with sockets
 mod arrivals; // who asks for what, and when
 mod connection; // one request and its reply
 mod customer; // the customers, with sockets
 mod ideal; // what no cache could better
+mod latencies; // how long things took
+mod failures; // tries that came to nothing
 mod score; // what came of it
 mod report; // the same, in numbers to read
 mod run; // all of it together
+mod simulation; // the same in virtual time
 
 pub use profile::{BadProfile, Profile};
 pub use report::Report;
 pub use run::{Failure, Watcher, run};
+pub use simulation::{Waiter, simulate, simulate_watched};

@@ -47,9 +47,15 @@ pub(crate) struct Customers {
     /// After so long a customer hangs up.
     #[serde(default = "one_second")]
     pub(crate) limit_ms: f64,
+    /// A request sent so much after it was due is late: too many, and the load was not the one asked for.
+    #[serde(default = "ten_milliseconds")]
+    pub(crate) late_ms: f64,
     /// How often one whose try failed asks again, at once.
     #[serde(default)]
     pub(crate) retries: u32,
+    /// When the last is served, the registries stay for so long: what the server left open can be seen.
+    #[serde(default)]
+    pub(crate) watch_after_s: f64,
 }
 
 /// One country's registry.
@@ -169,6 +175,10 @@ pub(crate) enum Away {
     Unavailable,
 }
 
+const fn ten_milliseconds() -> f64 {
+    10.0
+}
+
 const fn one_second() -> f64 {
     1000.0
 }
@@ -197,6 +207,8 @@ impl Profile {
         within("customers.zipf", customers.zipf, 0.0, 5.0)?;
         within("customers.unknown_share", customers.unknown_share, 0.0, 1.0)?;
         within("customers.limit_ms", customers.limit_ms, 1.0, 60_000.0)?;
+        within("customers.watch_after_s", customers.watch_after_s, 0.0, 600.0)?;
+        within("customers.late_ms", customers.late_ms, 1.0, 60_000.0)?;
         within("customers.retries", f64::from(customers.retries), 0.0, 10.0)?;
         if self.registries.is_empty() {
             return Err(BadProfile("registries: none; expected at least one, as [registries.us]".to_owned()));

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 use crate::behaviour::{Bucket, Outcome, Turn};
+use crate::load::Load;
 use crate::profile::{Away, Registry as Behaviour, Throttle};
 use crate::truth::Company;
 
@@ -37,24 +37,6 @@ impl Clock {
     }
 }
 
-/// What a registry saw.
-#[derive(Debug, Default, Clone, Serialize)]
-pub(crate) struct Load {
-    pub(crate) requests: u64,
-    pub(crate) answered: u64,
-    pub(crate) throttled: u64,
-    /// Requests met during an outage.
-    pub(crate) away: u64,
-    /// Requests that came while it was collapsing.
-    pub(crate) collapsed: u64,
-    /// Errors, hangs, resets and lies that were drawn.
-    pub(crate) failed: u64,
-    pub(crate) at_once: u64,
-    pub(crate) at_once_peak: u64,
-    pub(crate) sockets: u64,
-    pub(crate) sockets_peak: u64,
-}
-
 /// A fake registry.
 pub(crate) struct Registry {
     pub(crate) country: [u8; 2],
@@ -69,12 +51,25 @@ pub(crate) struct Registry {
     clock: Rc<Clock>,
 }
 
-/// What a connection does after a request.
-enum Next {
-    Reply(String),
+/// How a request is met, after its latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Met {
+    /// With what is so about a company that exists.
+    Told(Company, Turn),
+    /// 404.
+    Unknown,
+    /// 429, with what `Retry-After` says.
+    Throttled(u32),
+    /// 503.
+    Unavailable,
+    /// 500.
+    Error,
+    /// 200 with what cannot be used.
+    Lie(Company, Turn),
+    /// TCP's RST.
     Reset,
-    /// Says nothing for so long, then resets; none is for ever.
-    Hang(Option<Duration>),
+    /// Says nothing for so many microseconds, then resets; none is for ever.
+    Hang(Option<u64>),
 }
 
 impl Registry {
@@ -106,22 +101,13 @@ impl Registry {
     }
 
     async fn meet(self: Rc<Self>, mut stream: TcpStream) {
-        {
-            let mut load = self.load.borrow_mut();
-            load.sockets += 1;
-            load.sockets_peak = load.sockets_peak.max(load.sockets);
-        }
+        self.load.borrow_mut().connect();
         let _nodelay = stream.set_nodelay(true);
         let mut input = Vec::with_capacity(1024);
         while let Some((path, used)) = read_request(&mut stream, &mut input).await {
             input.drain(..used);
-            {
-                let mut load = self.load.borrow_mut();
-                load.at_once += 1;
-                load.at_once_peak = load.at_once_peak.max(load.at_once);
-            }
             let stays = self.answer(&mut stream, &mut input, &path).await;
-            self.load.borrow_mut().at_once -= 1;
+            self.end();
             if !stays {
                 break;
             }
@@ -131,62 +117,54 @@ impl Registry {
 
     /// Answers one request; false when the connection is over.
     async fn answer(&self, stream: &mut TcpStream, input: &mut Vec<u8>, path: &str) -> bool {
-        let (next, latency_us) = self.decide(path);
+        let company = id_of(path).and_then(|id| Company::of_id(self.country, &id));
+        let (met, latency_us) = self.begin(company, self.clock.now_us());
         if latency_us > 0 && !still_there(stream, input, Some(Duration::from_micros(latency_us))).await {
             return false;
         }
-        // What was begun before an outage is lost in it.
-        let next = match (self.behaviour.away(self.clock.now_us()), next) {
-            (Some((Away::Reset, _)), _) => Next::Reset,
-            (_, next) => next,
-        };
-        match next {
-            Next::Reply(reply) => stream.write_all(reply.as_bytes()).await.is_ok(),
-            Next::Hang(time) => {
-                if still_there(stream, input, time).await {
+        match self.lost(met, self.clock.now_us()) {
+            Met::Hang(time_us) => {
+                if still_there(stream, input, time_us.map(Duration::from_micros)).await {
                     reset(stream);
                 }
                 false
             }
-            Next::Reset => {
+            Met::Reset => {
                 reset(stream);
                 false
             }
+            met => stream.write_all(written(met).as_bytes()).await.is_ok(),
         }
     }
 
-    /// What to do about a request, and after how long.
-    fn decide(&self, path: &str) -> (Next, u64) {
-        let now_us = self.clock.now_us();
+    /// A request comes: how it is met, and after how many microseconds. To be followed by [`Self::end`].
+    pub(crate) fn begin(&self, company: Option<Company>, now_us: u64) -> (Met, u64) {
         let mut load = self.load.borrow_mut();
-        load.requests += 1;
+        load.come(now_us);
         if let Some((away, end_us)) = self.behaviour.away(now_us) {
             load.away += 1;
             return match away {
-                Away::Reset => (Next::Reset, 0),
-                Away::Hang => (Next::Hang(Some(Duration::from_micros(end_us - now_us))), 0),
-                Away::Unavailable => (Next::Reply(reply("503 Service Unavailable", "", "text/plain", "")), 0),
+                Away::Reset => (Met::Reset, 0),
+                Away::Hang => (Met::Hang(Some(end_us - now_us)), 0),
+                Away::Unavailable => (Met::Unavailable, 0),
             };
         }
         let is_over = |throttle: &Throttle| !self.bucket.borrow_mut().take(*throttle, now_us);
         if let Some(throttle) = self.behaviour.throttle.filter(is_over) {
-            load.throttled += 1;
-            let field = format!("Retry-After: {}\r\n", throttle.retry_after_s);
-            return (Next::Reply(reply("429 Too Many Requests", &field, "text/plain", "")), 0);
+            load.throttle();
+            return (Met::Throttled(throttle.retry_after_s), 0);
         }
         let at_once = load.at_once;
         let mut factor = 1.0;
         if let Some(collapse) = self.behaviour.collapse.filter(|collapse| at_once > u64::from(collapse.over))
         {
             load.collapsed += 1;
-            let Some(slower) = collapse.latency_factor else {
-                return (Next::Reply(reply("503 Service Unavailable", "", "text/plain", "")), 0);
-            };
+            let Some(slower) = collapse.latency_factor else { return (Met::Unavailable, 0) };
             factor = slower;
         }
-        let Some(company) = id_of(path).and_then(|id| Company::of_id(self.country, &id)) else {
+        let Some(company) = company else {
             load.answered += 1;
-            return (Next::Reply(reply("404 Not Found", "", "text/plain", "")), 0);
+            return (Met::Unknown, 0);
         };
         let turn = self.turn(company);
         if turn.outcome == Outcome::Answer {
@@ -194,7 +172,20 @@ impl Registry {
         } else {
             load.failed += 1;
         }
-        (self.tell(company, turn), (turn.latency_us as f64 * factor) as u64)
+        (self.met(company, turn), (turn.latency_us as f64 * factor) as u64)
+    }
+
+    /// A request is over.
+    pub(crate) fn end(&self) {
+        self.load.borrow_mut().at_once -= 1;
+    }
+
+    /// How it is met after its latency: what was begun before an outage is lost in it.
+    pub(crate) fn lost(&self, met: Met, now_us: u64) -> Met {
+        match self.behaviour.away(now_us) {
+            Some((Away::Reset, _)) => Met::Reset,
+            Some((Away::Hang | Away::Unavailable, _)) | None => met,
+        }
     }
 
     fn turn(&self, company: Company) -> Turn {
@@ -205,24 +196,43 @@ impl Registry {
         self.behaviour.turn(self.seed, company, nth)
     }
 
-    fn tell(&self, company: Company, turn: Turn) -> Next {
-        let ok = "200 OK";
-        let (kind, body) = company.registry_says(turn.wording);
+    fn met(&self, company: Company, turn: Turn) -> Met {
         match turn.outcome {
-            Outcome::Answer if company.number >= self.companies => {
-                Next::Reply(reply("404 Not Found", "", "text/plain", ""))
-            }
-            Outcome::Answer => Next::Reply(reply(ok, "", kind, &body)),
-            Outcome::Error => Next::Reply(reply("500 Internal Server Error", "", "text/plain", "")),
-            Outcome::Hang => Next::Hang(None),
-            Outcome::Reset => Next::Reset,
-            Outcome::Lie => Next::Reply(match turn.lie {
+            Outcome::Answer if company.number >= self.companies => Met::Unknown,
+            Outcome::Answer => Met::Told(company, turn),
+            Outcome::Error => Met::Error,
+            Outcome::Hang => Met::Hang(None),
+            Outcome::Reset => Met::Reset,
+            Outcome::Lie => Met::Lie(company, turn),
+        }
+    }
+}
+
+/// The reply's octets.
+fn written(met: Met) -> String {
+    let ok = "200 OK";
+    match met {
+        Met::Told(company, turn) => {
+            let (kind, body) = company.registry_says(turn.wording);
+            reply(ok, "", kind, &body)
+        }
+        Met::Unknown => reply("404 Not Found", "", "text/plain", ""),
+        Met::Throttled(retry_after_s) => {
+            let field = format!("Retry-After: {retry_after_s}\r\n");
+            reply("429 Too Many Requests", &field, "text/plain", "")
+        }
+        Met::Unavailable => reply("503 Service Unavailable", "", "text/plain", ""),
+        Met::Error => reply("500 Internal Server Error", "", "text/plain", ""),
+        Met::Lie(company, turn) => {
+            let (kind, body) = company.registry_says(turn.wording);
+            match turn.lie {
                 0 => reply(ok, "", kind, body.trim_end_matches('}')),
                 1 => reply(ok, "", kind, r#"{"cn":1,"company_name":["a"]}"#),
                 2 => reply(ok, "", kind, r#"{"cn":"a","closed_on":7,"company_name":"a","dissolved_on":7}"#),
                 _ => reply(ok, "", "text/html", "<h1>It works</h1>"),
-            }),
+            }
         }
+        Met::Reset | Met::Hang(_) => String::new(), // nothing is written
     }
 }
 

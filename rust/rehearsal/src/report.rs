@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::registry::{Load, Registry};
-use crate::score::{During, Score, Tally};
+use crate::load::Load;
+use crate::registry::Registry;
+use crate::score::{During, Score, Tally, Warmth};
 
 /// More late requests than this share, and it was no open loop.
 const LATE_SHARE_MAX: f64 = 0.01;
@@ -41,6 +42,10 @@ pub struct Report {
 struct RegistryReport {
     #[serde(flatten)]
     load: Load,
+    /// Its own customers.
+    customers: Warmth,
+    right_percent: f64,
+    of_bound_percent: f64,
     distinct: usize,
     requests_per_distinct: f64,
     throttled_percent: f64,
@@ -63,7 +68,6 @@ impl Report {
         for tally in score.seconds.iter().flat_map(|seconds| seconds.iter().enumerate()) {
             add(&mut seconds, tally);
         }
-        let percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
         let registry_reports =
             registries.iter().zip(&score.outages).enumerate().map(|(index, (one, during))| {
                 let one = one.as_ref();
@@ -79,7 +83,7 @@ impl Report {
             right_after_retries_percent: percent(all.right_after_retries, all.asked),
             bound_percent: percent(all.answerable, all.asked),
             of_bound_percent: percent(all.right, all.answerable),
-            latency_ms: percentiles.map(|(name, share)| (name, score.percentile_ms(share))).into(),
+            latency_ms: score.latencies.percentiles_ms(),
             wrong: score.wrong,
             wrong_examples: score.wrong_examples.clone(),
             statuses: score.statuses.clone(),
@@ -97,13 +101,18 @@ impl RegistryReport {
     fn new(score: &Score, registry: &Registry, index: usize, during: &[During]) -> Self {
         let load = registry.load.borrow().clone();
         let distinct = registry.distinct();
+        let customers = score.customers.get(index).copied().unwrap_or_default();
+        let all = customers.warm.plus(customers.cold);
         let outages = registry.behaviour.outages.iter().zip(during).map(|(outage, during)| OutageReport {
             begin_s: outage.begin_s,
             length_s: outage.length_s,
-            during: *during,
+            during: during.clone(),
             recovery_s: score.recovery_s(index, outage.end_us()),
         });
         Self {
+            customers,
+            right_percent: percent(all.right, all.asked),
+            of_bound_percent: percent(all.right, all.answerable),
             distinct,
             requests_per_distinct: rounded(load.requests as f64 / distinct.max(1) as f64),
             throttled_percent: percent(load.throttled, load.requests),
@@ -118,10 +127,7 @@ fn add(seconds: &mut Vec<Tally>, (second, tally): (usize, &Tally)) {
         seconds.resize(second + 1, Tally::default());
     }
     if let Some(sum) = seconds.get_mut(second) {
-        sum.asked += tally.asked;
-        sum.answerable += tally.answerable;
-        sum.right += tally.right;
-        sum.right_after_retries += tally.right_after_retries;
+        *sum = sum.plus(*tally);
     }
 }
 

@@ -115,7 +115,7 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
     Ok(report)
 }
 
-/// Tells how it goes until the last customer is served.
+/// Tells how it goes until the last customer is served, and for the time after that.
 async fn watch<W: Watcher>(
     crowd: &Crowd,
     coming: &tokio::task::JoinHandle<()>,
@@ -123,7 +123,12 @@ async fn watch<W: Watcher>(
 ) -> Result<(), W::Error> {
     let mut before = Before::default();
     let mut pulses = 0;
-    while !coming.is_finished() || crowd.at_once.get() > 0 {
+    let mut left = Duration::from_secs_f64(crowd.customers.watch_after_s);
+    loop {
+        if coming.is_finished() && crowd.at_once.get() == 0 {
+            let Some(less) = left.checked_sub(PULSE) else { return Ok(()) };
+            left = less;
+        }
         sleep(PULSE).await;
         watcher.pulse()?;
         pulses += 1;
@@ -131,7 +136,6 @@ async fn watch<W: Watcher>(
             watcher.line(&before.line(crowd))?;
         }
     }
-    Ok(())
 }
 
 /// What had been counted when the last line was told.

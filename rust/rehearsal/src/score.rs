@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 
 use crate::arrivals::Arrival;
+use crate::failures::Failures;
+use crate::latencies::Latencies;
 use crate::truth::Company;
 
-/// A customer's request later than this was not sent by an open loop.
-pub(crate) const LATE_US_MAX: u64 = 10_000;
-/// Latencies are counted in steps of so much.
-const STEP_US: u64 = 100;
-/// The last step holds all above: a minute.
-const STEPS: usize = 600_000;
+/// So long after an outage begins, a server can know of it.
+pub(crate) const SETTLED_US: u64 = 3_000_000;
 /// So many wrong answers are told in full.
 const EXAMPLES_MAX: usize = 5;
 
@@ -24,7 +22,7 @@ pub(crate) enum Try {
     /// Not the truth: what was said.
     Wrong(String),
     /// A status that says so of itself: nothing right, nothing wrong.
-    Failed,
+    Failed(u16),
     /// The customer hung up.
     Aborted,
     /// The connection could not be made, or broke.
@@ -55,6 +53,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Both together.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            answerable: self.answerable + other.answerable,
+            right: self.right + other.right,
+            right_after_retries: self.right_after_retries + other.right_after_retries,
+        }
+    }
+
     fn count(&mut self, asked: Asked, right_at: Option<u32>) {
         self.asked += 1;
         self.answerable += u64::from(asked.answerable);
@@ -63,18 +71,38 @@ impl Tally {
     }
 }
 
-/// Requests of one registry during one outage.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
-pub(crate) struct During {
+/// Requests of one registry, by what was known when they came.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Warmth {
     /// Of companies told before.
     pub(crate) warm: Tally,
     /// Of others.
     pub(crate) cold: Tally,
 }
 
+impl Warmth {
+    fn count(&mut self, asked: Asked, right_at: Option<u32>) {
+        let tally = if asked.warm { &mut self.warm } else { &mut self.cold };
+        tally.count(asked, right_at);
+    }
+}
+
+/// What befell the customers of one registry during one outage.
+#[derive(Debug, Default, Clone, Serialize)]
+pub(crate) struct During {
+    #[serde(flatten)]
+    pub(crate) customers: Warmth,
+    /// All tries that began in it and failed.
+    pub(crate) failures: Failures,
+    /// Those of them that began when it could be known.
+    pub(crate) failures_settled: Failures,
+}
+
 /// All counters.
 pub(crate) struct Score {
     pub(crate) all: Tally,
+    /// By registry.
+    pub(crate) customers: Vec<Warmth>,
     /// By registry, then by the second in which they came.
     pub(crate) seconds: Vec<Vec<Tally>>,
     /// By registry, then by outage.
@@ -88,7 +116,8 @@ pub(crate) struct Score {
     /// Requests sent later than they were due.
     pub(crate) late: u64,
     pub(crate) late_us_peak: u64,
-    steps: Vec<u32>,
+    /// Of right answers, from when the request was due.
+    pub(crate) latencies: Latencies,
     told: HashSet<Company>,
 }
 
@@ -97,6 +126,7 @@ impl Score {
     pub(crate) fn new(outages: &[usize]) -> Self {
         Self {
             all: Tally::default(),
+            customers: vec![Warmth::default(); outages.len()],
             seconds: vec![Vec::new(); outages.len()],
             outages: outages.iter().map(|count| vec![During::default(); *count]).collect(),
             statuses: BTreeMap::new(),
@@ -106,7 +136,7 @@ impl Score {
             wrong_examples: Vec::new(),
             late: 0,
             late_us_peak: 0,
-            steps: vec![0; STEPS],
+            latencies: Latencies::default(),
             told: HashSet::new(),
         }
     }
@@ -116,9 +146,9 @@ impl Score {
         self.told.contains(&company)
     }
 
-    /// A request went out, so much after it was due.
-    pub(crate) fn sent(&mut self, late_us: u64) {
-        self.late += u64::from(late_us > LATE_US_MAX);
+    /// A request went out, so much after it was due; `late_us_max` is still in time.
+    pub(crate) fn sent(&mut self, late_us: u64, late_us_max: u64) {
+        self.late += u64::from(late_us > late_us_max);
         self.late_us_peak = self.late_us_peak.max(late_us);
     }
 
@@ -128,7 +158,7 @@ impl Score {
             Try::Right => {
                 self.told.insert(asked.arrival.company);
             }
-            Try::Failed => {}
+            Try::Failed(_) => {}
             Try::Aborted => self.aborted += 1,
             Try::Broken => self.broken += 1,
             Try::Wrong(said) => {
@@ -153,28 +183,32 @@ impl Score {
                 tally.count(asked, right_at);
             }
         }
+        if let Some(customers) = self.customers.get_mut(registry) {
+            customers.count(asked, right_at);
+        }
         let outage = asked.outage.and_then(|outage| self.outages.get_mut(registry)?.get_mut(outage));
         if let Some(during) = outage {
-            let tally = if asked.warm { &mut during.warm } else { &mut during.cold };
-            tally.count(asked, right_at);
+            during.customers.count(asked, right_at);
         }
         if right_at.is_some() {
-            let step = (took_us / STEP_US) as usize;
-            if let Some(count) = self.steps.get_mut(step.min(STEPS - 1)) {
-                *count += 1;
-            }
+            self.latencies.add(took_us);
         }
     }
 
-    /// Within what time this share of the right answers came, in ms, rounded up to a tenth.
-    pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
-        let wanted = (share * self.all.right_after_retries as f64).ceil().max(1.0) as u64;
-        let mut sum = 0;
-        let step = self.steps.iter().position(|count| {
-            sum += u64::from(*count);
-            sum >= wanted
-        });
-        step.map_or(0.0, |step| (step as u64 + 1) as f64 * STEP_US as f64 / 1000.0)
+    /// A try that began in an outage of a registry, so long after the outage began, came to this.
+    pub(crate) fn tried_in_outage(
+        &mut self,
+        (registry, outage): (usize, usize),
+        into_us: u64,
+        outcome: &Try,
+        took_us: u64,
+    ) {
+        if let Some(during) = self.outages.get_mut(registry).and_then(|all| all.get_mut(outage)) {
+            during.failures.add(outcome, took_us);
+            if into_us >= SETTLED_US {
+                during.failures_settled.add(outcome, took_us);
+            }
+        }
     }
 
     /// How long after an outage's end it took until a whole second's customers had 95 % of what the ideal cache could
@@ -216,20 +250,30 @@ mod tests {
         };
         assert_eq!(score.all, tally(3, 1, 2));
         assert_eq!(score.seconds, [[tally(1, 1, 1), tally(2, 0, 1)]]);
-        assert_eq!(score.outages[0][0].warm, tally(1, 0, 1));
-        assert_eq!(score.outages[0][0].cold, tally(1, 0, 0));
+        assert_eq!(score.outages[0][0].customers, Warmth { warm: tally(1, 0, 1), cold: tally(1, 0, 0) });
+        assert_eq!(score.customers, [Warmth { warm: tally(1, 0, 1), cold: tally(2, 1, 1) }]);
     }
 
     #[test]
-    fn percentiles_are_of_right_answers() {
+    fn latencies_are_of_right_answers() {
         let mut score = Score::new(&[0]);
-        for took_ms in 0..100 {
-            score.done(asked(0, None, false), Some(0), took_ms * 1000);
+        for (right_at, took_us) in [(Some(0), 1000), (Some(2), 2000), (None, 60_000_000)] {
+            score.done(asked(0, None, false), right_at, took_us);
         }
-        score.done(asked(0, None, false), None, 60_000_000);
-        for (share, expected) in [(0.5, 49.1), (0.99, 98.1), (1.0, 99.1)] {
-            assert!((score.percentile_ms(share) - expected).abs() < 1e-9, "{share}");
+        assert!((score.latencies.percentile_ms(1.0) - 2.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn failures_in_an_outage_are_told_apart_once_it_could_be_known() {
+        let mut score = Score::new(&[0, 1]);
+        for (into_us, took_us) in [(0, 900_000), (SETTLED_US - 1, 500_000), (SETTLED_US, 40_000)] {
+            score.tried_in_outage((1, 0), into_us, &Try::Failed(504), took_us);
         }
+        score.tried_in_outage((0, 0), 0, &Try::Aborted, 0); // there is no such outage
+        let mut settled = Failures::default();
+        settled.add(&Try::Failed(504), 40_000);
+        assert_eq!(score.outages[1][0].failures_settled, settled);
+        assert_ne!(score.outages[1][0].failures, settled);
     }
 
     #[test]
@@ -243,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn only_more_than_ten_milliseconds_are_late() {
+    fn only_more_than_the_most_is_late() {
         let mut score = Score::new(&[0]);
         for late_us in [0, 10_000, 10_001, 50_000] {
-            score.sent(late_us);
+            score.sent(late_us, 10_000);
         }
         assert_eq!((score.late, score.late_us_peak), (2, 50_000));
     }

@@ -1,0 +1,207 @@
+"""What the service is to reach under fire, and whether a report says that it did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+MIB = 1 << 20
+THROTTLED_FROM_S = 10
+RECOVERY_S_MAX = 3
+REFUSAL_MS_MAX = 50
+POOL = 32  # connections that the service keeps idle to a registry
+HELD_MIB_MAX = 110
+GROWTH_MIB_MAX = 3
+DESCRIPTORS_MAX = 1200
+FETCHES_MAX = 200  # of one registry, at most, by the adaptive limit's own bound
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of the table."""
+
+    name: str
+    wanted: str
+    found: str
+    met: bool
+
+    def told(self) -> dict[str, object]:
+        """For the results' file."""
+        return {"goal": self.name, "wanted": self.wanted, "found": self.found, "met": self.met}
+
+
+def table(goals: Sequence[Goal]) -> str:
+    """Write them for people."""
+    rows = [("goal", "wanted", "found", ""), ("---", "---", "---", "---")]
+    rows += [(goal.name, goal.wanted, goal.found, "met" if goal.met else "MISSED") for goal in goals]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    )
+
+
+def at_least(name: str, found: float, wanted: float, unit: str = "") -> Goal:
+    """Reach a number."""
+    return Goal(name, f"≥ {wanted:g}{unit}", f"{found:g}{unit}", found >= wanted)
+
+
+def at_most(name: str, found: float, wanted: float, unit: str = "") -> Goal:
+    """Stay at or below a number."""
+    return Goal(name, f"≤ {wanted:g}{unit}", f"{found:g}{unit}", found <= wanted)
+
+
+def _played(report: dict[str, Any]) -> list[Goal]:
+    """Judge what every rehearsal must show."""
+    name = report["profile"]
+    late = round(100 * report["late"] / report["requests"]["asked"], 2)
+    odd = {
+        status: n
+        for status, n in report["statuses"].items()
+        if status not in ("200", "404", "502", "503", "504")
+    }
+    return [
+        at_most(f"{name}: requests sent late, or the load was not the one asked for", late, 1, " %"),
+        at_most(f"{name}: wrong answers", report["wrong"], 0),
+        Goal(f"{name}: no other status than 200, 404, 502, 503, 504", "none", str(odd or "none"), not odd),
+        Goal(
+            f"{name}: not killed for memory",
+            "no",
+            str(report["memory"]["oom_killed"]),
+            report["memory"]["running"],
+        ),
+    ]
+
+
+def fire_goals(report: dict[str, Any]) -> list[Goal]:
+    """Judge everything at once."""
+    goals = [
+        *_played(report),
+        at_least(
+            "fire: first tries in time, of what an ideal cache could", report["of_bound_percent"], 99, " %"
+        ),
+    ]
+    for country, load in report["registries"].items():
+        name = f"fire, {country}"
+        share = (
+            f"{load['right_percent']} % in time, {load['of_bound_percent']} % of what an ideal cache could"
+        )
+        goals.append(
+            Goal(f"{name}: requests per distinct company", "≤ 1.15", f"{load['requests_per_distinct']:g} ({share})",
+                 load["requests_per_distinct"] <= 1.15)
+        )  # fmt: skip
+        goals.append(at_most(f"{name}: at once at the registry", load["at_once_peak"], FETCHES_MAX))
+        after = load["seconds"][THROTTLED_FROM_S:]
+        throttled = sum(second["throttled"] for second in after)
+        if load["throttled"]:
+            asked = sum(second["requests"] for second in after)
+            goals.append(at_most(f"{name}: 429s after the first 10 s", _percent(throttled, asked), 5, " %"))
+    return goals
+
+
+def outage_goals(report: dict[str, Any]) -> list[Goal]:
+    """Judge an outage of all registries."""
+    goals = _played(report)
+    for country, load in report["registries"].items():
+        name, outage = f"outage, {country}", load["outages"][0]
+        warm = outage["warm"]
+        goals.append(
+            at_least(f"{name}: warm companies in time", _percent(warm["right"], warm["asked"]), 100, " %")
+        )
+        settled = outage["failures_settled"]
+        slowest = max((part["latency_ms"]["max"] for part in settled["statuses"].values()), default=0.0)
+        p99 = max((part["latency_ms"]["p99"] for part in settled["statuses"].values()), default=0.0)
+        told = ", ".join(f"{status}: {part['count']}" for status, part in settled["statuses"].items())
+        goals.append(
+            Goal(f"{name}: errors of cold ones from 3 s into it", f"p99 < {REFUSAL_MS_MAX} ms",
+                 f"p99 {p99:g} ms, max {slowest:g} ms ({told}; hung up {settled['hung_up']})",
+                 p99 < REFUSAL_MS_MAX and not settled["hung_up"])
+        )  # fmt: skip
+        recovery_s = outage["recovery_s"]
+        goals.append(
+            Goal(f"{name}: well again after it", f"≤ {RECOVERY_S_MAX} s",
+                 "never" if recovery_s is None else f"{recovery_s:g} s",
+                 recovery_s is not None and recovery_s <= RECOVERY_S_MAX)
+        )  # fmt: skip
+        end_s = int(outage["begin_s"] + outage["length_s"])
+        before = max(second["at_once_peak"] for second in load["seconds"][: int(outage["begin_s"])])
+        after = max(second["at_once_peak"] for second in load["seconds"][end_s : end_s + 10])
+        goals.append(
+            Goal(f"{name}: at once in the 10 s after it, no herd", f"≤ {FETCHES_MAX}",
+                 f"{after} (before it: {before})", after <= FETCHES_MAX)
+        )  # fmt: skip
+    return goals
+
+
+def storm_goals(storm: dict[str, Any], calm: dict[str, Any]) -> list[Goal]:
+    """Judge a storm: one registry hangs, its customers ask four times."""
+    goals = [*_played(storm), *_played(calm)]
+    hanging, at_rest = storm["registries"]["us"], calm["registries"]["us"]
+    outage = hanging["outages"][0]
+    end_s = int(outage["begin_s"] + outage["length_s"])
+    tries = sum(storm["statuses"].values()) + storm["aborted"] + storm["broken"]
+    goals.append(
+        at_least("storm: tries a second, the ramp and the calm end included", round(tries / 30), 9_000)
+    )
+    counts = [sum(second["requests"] for second in load["seconds"][:end_s]) for load in (hanging, at_rest)]
+    goals.append(
+        Goal("storm: requests at the registry that hangs", "no more with retries than without",
+             f"{counts[0]} with, {counts[1]} without", counts[0] <= 1.1 * counts[1] + 50)
+    )  # fmt: skip
+    for country in ("im", "ru"):
+        customers = storm["registries"][country]["customers"]
+        goals += [
+            at_least(f"storm, {country}: {kind} companies in time, of what an ideal cache could",
+                     _percent(customers[kind]["right"], customers[kind]["answerable"]), wanted, " %")
+            for kind, wanted in (("warm", 100), ("cold", 99))
+        ]  # fmt: skip
+    return goals
+
+
+def misses_goals(runs: dict[str, list[dict[str, float]]]) -> list[Goal]:
+    """Judge misses against a registry that answers at once."""
+    fast, own = (mean(run["per_s"] for run in runs[name]) for name in ("fast", "httpx"))
+    failed = sum(run["not_200"] + run["broken"] for several in runs.values() for run in several)
+    each = "  ".join(f"{name} {[run['per_s'] for run in several]}" for name, several in runs.items())
+    return [
+        Goal("misses: a second, one core", "≥ 4000 (6000)", f"{fast:.0f} ({each})", fast >= 4000),
+        at_least("misses: times as many as on httpx's own transport", round(fast / own, 2), 8),
+        at_most("misses: that failed", failed, 0),
+    ]
+
+
+def abandon_goals(report: dict[str, Any]) -> list[Goal]:
+    """Judge what is left of a thousand tries that were given up."""
+    load, stats = report["registries"]["im"], report["stats"]
+    running = [registry["running"] for registry in stats["registries"]]
+    return [
+        *_played(report),
+        at_least("abandon: tries that were never answered", load["failed"], 1000),
+        at_most("abandon: sockets left at the registry after the fetches' deadline", load["sockets"], POOL),
+        at_most("abandon: requests left at the registry", load["at_once"], 0),
+        at_most(
+            "abandon: fetches and permits still held (/stats)", stats["fetches_running"] + sum(running), 0
+        ),
+    ]
+
+
+def memory_goals(report: dict[str, Any]) -> list[Goal]:
+    """Judge ten minutes of fire."""
+    seconds = [second for second in report["server_seconds"] if second["bytes"]]
+    early, last = (max(second["bytes"] for second in part) for part in (seconds[120:240], seconds[-120:]))
+    return [
+        *_played(report),
+        at_most("memory: anonymous + shmem, peak", _mib(report["memory"]["peak_held_bytes"]), HELD_MIB_MAX, " MiB"),
+        Goal("memory: flat, most of the last two minutes over minutes 3 and 4", f"≤ {GROWTH_MIB_MAX} MiB",
+             f"{_mib(last - early):+g} MiB ({_mib(early):g}, {_mib(last):g})", last - early <= GROWTH_MIB_MAX * MIB),
+        at_most("memory: descriptors", report["server_descriptors_peak"], DESCRIPTORS_MAX),
+    ]  # fmt: skip
+
+
+def _percent(part: int, whole: int) -> float:
+    """Cut, not rounded."""
+    return int(100_000 * part / whole) / 1000 if whole else 100.0
+
+
+def _mib(number: int) -> float:
+    return round(number / MIB, 1)

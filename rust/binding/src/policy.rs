@@ -1,0 +1,68 @@
+//! The miss path's settings and counters, between Python's names and the core's.
+
+use std::collections::HashMap;
+
+use backendify_core::miss::{Breaker, Caps, MS, Policy, RegistryStats, Stats};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Reads the settings, for so many registries; what is left out has its default.
+///
+/// Raises `ValueError` for a name that is none, and what a value raises that is no whole number.
+pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<Policy> {
+    let mut policy = Policy::default();
+    let mut caps = Caps::default();
+    let mut workers = 1;
+    for (name, value) in given {
+        let name: String = name.extract()?;
+        match name.as_str() {
+            "deadline_ms" => policy.deadline_us = value.extract::<u64>()?.saturating_mul(MS),
+            "fetch_timeout_ms" => policy.fetch_timeout_us = value.extract::<u64>()?.saturating_mul(MS),
+            "tries_max" => policy.tries_max = value.extract()?,
+            "fetches_max" => policy.fetches_max = value.extract()?,
+            "waiters_max" => policy.waiters_max = value.extract()?,
+            "concurrency_max" => caps.concurrency_max = value.extract()?,
+            "workers" => workers = value.extract()?,
+            _ => return Err(PyValueError::new_err(format!("'{name}' is no setting of the miss path"))),
+        }
+    }
+    caps.concurrency_start = caps.concurrency_start.min(caps.concurrency_max);
+    policy.registries = vec![caps; registries];
+    Ok(policy.shared_by(workers))
+}
+
+/// The counters by their names.
+pub(crate) fn stats(stats: &Stats) -> HashMap<&'static str, u64> {
+    HashMap::from([
+        ("fetches", stats.fetches as u64),
+        ("running", stats.running as u64),
+        ("waiters", stats.waiters as u64),
+        ("joined", stats.joined),
+        ("shed", stats.shed),
+        ("memo_hits", stats.memo_hits),
+        ("timed_out", stats.timed_out),
+    ])
+}
+
+/// Those of one registry; `open` is 1 while its breaker is.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+pub(crate) fn registry_stats(stats: RegistryStats) -> HashMap<&'static str, f64> {
+    HashMap::from([
+        ("running", f64::from(stats.running)),
+        ("limit", f64::from(stats.limit)),
+        ("queued", stats.queued as f64),
+        ("open", f64::from(u8::from(stats.breaker == Breaker::Open))),
+        ("paused_for_s", stats.paused_for_us as f64 / 1e6),
+        ("rate_per_s", stats.rate_per_s),
+        ("patience_s", stats.patience_us as f64 / 1e6),
+        ("tries", stats.tries as f64),
+        ("hedges", stats.hedges as f64),
+        ("retries", stats.retries as f64),
+        ("answered", stats.answered as f64),
+        ("failed", stats.failed as f64),
+        ("throttled", stats.throttled as f64),
+        ("gave_up", stats.gave_up as f64),
+        ("opened", stats.opened as f64),
+    ])
+}

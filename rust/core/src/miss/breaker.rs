@@ -1,0 +1,336 @@
+//! Breaker: a registry that fails is not asked, but for a probe now and then (Nygard, "Release It!", 2007).
+//!
+//! It is in trouble when half of at least twenty results of the last ten seconds failed, or twenty in a row did, or five
+//! connections in a row could not be made. The breaker opens when a try that began in trouble fails too: hundreds of
+//! connections that break at one instant are one event, after which the registry may be well at once. It also opens when
+//! twenty tries in a row, all begun since the registry last said anything, are overdue: the time-outs of a registry that
+//! hangs would come ten seconds late. A slow but right reply is no failure.
+//!
+//! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
+//! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
+//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out.
+
+use super::chance::Chance;
+use super::moment::{MS, Moment, S};
+use super::stats;
+
+const WINDOW_S: usize = 10;
+const RESULTS_MIN: u32 = 20;
+const FAILURES_MAX: u32 = 20;
+const CONNECTS_MAX: u32 = 5;
+const SILENT_MAX: u32 = 20;
+const PROBE_APART_US_MIN: u64 = 250 * MS;
+const PROBE_APART_US_MAX: u64 = 30 * S;
+/// The outage so far, by this, is the time to the next probe.
+const PROBE_SHARE: u64 = 16;
+
+/// What a try's end says about its registry's health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Health {
+    /// It does what it is there for, however slowly.
+    Well,
+    /// It fails.
+    Failing,
+    /// Nobody takes connections.
+    Away,
+}
+
+/// May a question be asked?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// Yes.
+    Ask,
+    /// No.
+    Refuse,
+    /// Only as a probe, for which nobody waits.
+    Probe,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Closed,
+    Open { since: Moment, probe_at: Moment },
+}
+
+/// The health of one registry.
+#[derive(Clone, Debug)]
+pub(super) struct Breaker {
+    state: State,
+    /// For each second of the window: (results, failures).
+    seconds: [(u32, u32); WINDOW_S],
+    /// The second, since the clock's start, to which the window reaches.
+    second: u64,
+    /// When it last opened or closed: what began before says nothing of how the registry is now.
+    turned_at: Moment,
+    /// Since when it is in trouble.
+    trouble_at: Option<Moment>,
+    /// In a row.
+    failed: u32,
+    /// In a row.
+    connects_failed: u32,
+    /// Overdue tries that were begun after the registry last said anything.
+    silent: u32,
+    heard_at: Moment,
+    opened: u64,
+}
+
+impl Breaker {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Closed,
+            seconds: [(0, 0); WINDOW_S],
+            second: 0,
+            turned_at: Moment(0),
+            trouble_at: None,
+            failed: 0,
+            connects_failed: 0,
+            silent: 0,
+            heard_at: Moment(0),
+            opened: 0,
+        }
+    }
+
+    /// Open or closed.
+    pub(super) const fn state(&self) -> stats::Breaker {
+        match self.state {
+            State::Closed => stats::Breaker::Closed,
+            State::Open { .. } => stats::Breaker::Open,
+        }
+    }
+
+    /// How often it opened.
+    pub(super) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// May a question be asked now? A probe that is allowed is expected to go out.
+    pub(super) fn ask(&mut self, now: Moment, chance: &mut Chance) -> Verdict {
+        match self.state {
+            State::Closed => Verdict::Ask,
+            State::Open { probe_at, .. } if now < probe_at => Verdict::Refuse,
+            State::Open { since, .. } => {
+                let apart_us = (now.since(since) / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
+                self.state = State::Open { since, probe_at: now + jittered(apart_us, chance) };
+                Verdict::Probe
+            }
+        }
+    }
+
+    /// A try that began then ended. True when this closed the breaker or opened it.
+    pub(super) fn count(&mut self, health: Health, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
+        if health == Health::Well {
+            self.hear(now);
+        }
+        if begun < self.turned_at {
+            return false;
+        }
+        match (self.state, health) {
+            (State::Open { .. }, Health::Well) => {
+                self.close(now);
+                true
+            }
+            (State::Open { .. }, Health::Failing | Health::Away) => false,
+            (State::Closed, _) => {
+                let opens = self.fails(health, begun, now);
+                if opens {
+                    self.open(now, chance);
+                }
+                opens
+            }
+        }
+    }
+
+    /// Counts a result; is that enough?
+    fn fails(&mut self, health: Health, begun: Moment, now: Moment) -> bool {
+        let (results, failures) = self.remember(health != Health::Well, now);
+        if health == Health::Well {
+            (self.failed, self.connects_failed) = (0, 0);
+        } else {
+            self.failed += 1;
+            self.connects_failed = if health == Health::Away { self.connects_failed + 1 } else { 0 };
+        }
+        let is_trouble = self.failed >= FAILURES_MAX
+            || self.connects_failed >= CONNECTS_MAX
+            || results >= RESULTS_MIN && failures * 2 >= results;
+        if !is_trouble {
+            self.trouble_at = None;
+            return false;
+        }
+        let trouble_at = *self.trouble_at.get_or_insert(now);
+        health != Health::Well && begun >= trouble_at
+    }
+
+    /// The registry says something.
+    pub(super) fn hear(&mut self, now: Moment) {
+        (self.silent, self.heard_at) = (0, now);
+    }
+
+    /// A try that began then has not been answered for longer than usual. True when this opened the breaker.
+    pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
+        if begun <= self.heard_at {
+            return false;
+        }
+        self.silent += 1;
+        let opens = self.state == State::Closed && self.silent >= SILENT_MAX;
+        if opens {
+            self.open(now, chance);
+        }
+        opens
+    }
+
+    fn open(&mut self, now: Moment, chance: &mut Chance) {
+        self.opened += 1;
+        self.turned_at = now;
+        self.state = State::Open { since: now, probe_at: now + jittered(PROBE_APART_US_MIN, chance) };
+    }
+
+    fn close(&mut self, now: Moment) {
+        self.state = State::Closed;
+        self.turned_at = now;
+        (self.failed, self.connects_failed, self.silent, self.trouble_at) = (0, 0, 0, None);
+        self.seconds = [(0, 0); WINDOW_S];
+    }
+
+    /// Counts a result, and gives (results, failures) of the window.
+    fn remember(&mut self, failed: bool, now: Moment) -> (u32, u32) {
+        let second = now.0 / S;
+        let passed = second.saturating_sub(self.second).min(WINDOW_S as u64);
+        for turned in 0..passed {
+            if let Some(old) = self.seconds.get_mut(place(second - turned)) {
+                *old = (0, 0);
+            }
+        }
+        self.second = self.second.max(second);
+        if let Some((results, failures)) = self.seconds.get_mut(place(second)) {
+            *results += 1;
+            *failures += u32::from(failed);
+        }
+        self.seconds
+            .iter()
+            .fold((0, 0), |(results, failures), (more, failed)| (results + more, failures + failed))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "less than ten")]
+const fn place(second: u64) -> usize {
+    (second % WINDOW_S as u64) as usize
+}
+
+/// Three quarters to all of it, so that workers do not probe in step and none waits longer than it should.
+fn jittered(us: u64, chance: &mut Chance) -> u64 {
+    us - chance.up_to(us / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Moment = Moment(S);
+    /// So many results of a kind, in a second.
+    type Fed = &'static [(Health, usize, u64)];
+
+    fn fed(results: Fed) -> stats::Breaker {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        for (health, count, at_s) in results {
+            for _ in 0..*count {
+                breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
+            }
+        }
+        breaker.state()
+    }
+
+    #[test]
+    fn it_opens_by_the_rule() {
+        use Health::{Away, Failing, Well};
+        use stats::Breaker::{Closed, Open};
+        let table: [(Fed, stats::Breaker); 12] = [
+            (&[(Failing, 19, 1)], Closed),
+            (&[(Failing, 20, 1)], Open),
+            (&[(Well, 10, 1), (Failing, 9, 2)], Closed),
+            (&[(Well, 10, 1), (Failing, 10, 2)], Open),
+            (&[(Well, 11, 1), (Failing, 10, 2)], Closed),
+            (&[(Well, 10, 1), (Failing, 15, 11)], Closed),
+            (&[(Well, 10, 1), (Failing, 20, 11)], Open),
+            (&[(Well, 500, 1), (Failing, 19, 1), (Well, 1, 1), (Failing, 19, 1)], Closed),
+            (&[(Well, 500, 1), (Failing, 20, 1)], Open),
+            (&[(Failing, 10, 1), (Failing, 9, 12)], Closed),
+            (&[(Away, 4, 1), (Well, 1, 1), (Away, 4, 1)], Closed),
+            (&[(Away, 5, 1)], Open),
+        ];
+        for (results, expected) in table {
+            assert_eq!(fed(results), expected, "{results:?}");
+        }
+    }
+
+    #[test]
+    fn silence_opens_it_when_nothing_was_heard_since() {
+        for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
+            let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+            breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
+            for _ in 0..SILENT_MAX {
+                breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
+            }
+            assert_eq!(breaker.state(), expected, "heard at {heard_at_s}");
+        }
+    }
+
+    #[test]
+    fn a_word_ends_the_silence() {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        for at in 1..10 * u64::from(SILENT_MAX) {
+            breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
+            if at % 19 == 0 {
+                breaker.count(Health::Well, Moment(S), Moment(at * S + 2), &mut chance);
+            }
+        }
+        assert_eq!(breaker.state(), stats::Breaker::Closed);
+    }
+
+    #[test]
+    fn what_breaks_at_one_instant_is_one_event() {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let broke = START + S;
+        assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
+        // What began after it tells how the registry is.
+        for (health, opens) in [(Health::Failing, true), (Health::Well, false)] {
+            let mut breaker = breaker.clone();
+            assert_eq!(breaker.count(health, broke + 1, broke + 2, &mut chance), opens);
+        }
+    }
+
+    #[test]
+    fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        breaker.open(START, &mut chance);
+        let mut probes = Vec::new();
+        for at in (START.0..700 * S).step_by(10_000) {
+            if breaker.ask(Moment(at), &mut chance) == Verdict::Probe {
+                probes.push(at);
+            }
+        }
+        assert!(probes.iter().filter(|at| **at < 5 * S).count() >= 15);
+        let gaps = probes.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+        for (at, gap) in gaps {
+            let most = ((at - START.0) / 16).clamp(S / 4, 30 * S);
+            assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{gap} at {at}");
+        }
+    }
+
+    #[test]
+    fn only_a_right_reply_begun_since_closes_it() {
+        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let opened = START + S;
+        breaker.open(opened, &mut chance);
+        for (health, begun, closes) in [
+            (Health::Well, START, false),
+            (Health::Failing, opened + 1, false),
+            (Health::Away, opened + 1, false),
+            (Health::Well, opened + 1, true),
+        ] {
+            assert_eq!(breaker.count(health, begun, opened + 2 * S, &mut chance), closes, "{health:?}");
+        }
+        assert_eq!(breaker.ask(opened + 2 * S, &mut chance), Verdict::Ask);
+        // What failed before does not open it again.
+        assert!((0..19).all(|_| !breaker.count(Health::Failing, START, opened + 3 * S, &mut chance)));
+    }
+}

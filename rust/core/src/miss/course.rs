@@ -1,0 +1,372 @@
+//! The course of a fetch: admitted or queued, begun, patient or not, retried, landed.
+
+use std::sync::Arc;
+
+use super::Misses;
+use super::act::{Act, Told, Tried, TryId};
+use super::flight::Flight;
+use super::guard::Room;
+use super::lesson::{self, Burden, Lesson};
+use super::moment::Moment;
+use super::{retry, share, stats};
+use crate::outcome::{Outcome, Silence};
+
+/// One request to a registry that runs.
+#[derive(Debug)]
+pub(super) struct Try {
+    pub(super) id: TryId,
+    pub(super) flight: usize,
+    pub(super) begun: Moment,
+    pub(super) first_byte_at: Option<Moment>,
+}
+
+/// Failures that need no registry, made once: shedding thousands must cost nothing.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    pub(super) overloaded: Arc<Told>,
+    pub(super) timed_out: Arc<Told>,
+    pub(super) unreachable: Arc<Told>,
+    pub(super) throttled: Arc<Told>,
+}
+
+impl Refusals {
+    pub(super) fn new() -> Self {
+        Self {
+            overloaded: Arc::new(Told::overloaded()),
+            timed_out: Arc::new(Told::unanswered(Silence::TimedOut)),
+            unreachable: Arc::new(Told::unanswered(Silence::Unreachable)),
+            throttled: Arc::new(Told::unanswered(Silence::Throttled)),
+        }
+    }
+}
+
+impl<W> Misses<W> {
+    /// Begins a flight's next try, or has it wait for room.
+    pub(super) fn admit(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let (registry, is_probe) = (flight.registry, flight.is_probe);
+        let room = self.room(registry, now);
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        if guard.breaker.state() == stats::Breaker::Open && !is_probe {
+            return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
+        }
+        // A probe needs no room at its registry: what hangs there says nothing about now.
+        if room == Room::Now || is_probe && self.tries.len() < self.policy.fetches_max {
+            return self.begin(number, now, acts);
+        }
+        if guard.pause.left_us(now) > self.policy.queue_wait_us {
+            return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
+        }
+        guard.queue.push(number, now, &mut self.flights.all);
+        if guard.queue.len() > self.policy.queue_max {
+            if let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) {
+                self.give_up(oldest, now, acts);
+            }
+        }
+        self.look_after_queue(registry, room);
+    }
+
+    /// May this registry be asked now, by its own guard and by what the others leave?
+    fn room(&mut self, registry: u8, now: Moment) -> Room {
+        let running = self.tries.len();
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return Room::Full };
+        if share::has_room(guard.running as usize, running, self.policy.fetches_max) {
+            guard.room(now)
+        } else {
+            Room::Full
+        }
+    }
+
+    fn begin(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
+        let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else { return };
+        self.tries_begun += 1;
+        let entry = self.tries.vacant_entry();
+        let id = TryId::new(self.tries_begun, entry.key());
+        *slot = Some(entry.key());
+        entry.insert(Try { id, flight: number, begun: now, first_byte_at: None });
+        guard.running += 1;
+        guard.pace.begin(now);
+        guard.counted.tries += 1;
+        if flight.tries == 0 {
+            guard.budget.earn();
+        }
+        flight.tries += 1;
+        let ends_at = *flight.ends_at.get_or_insert(now + self.policy.fetch_timeout_us);
+        flight.begun = now;
+        flight.overdue_at = Some(now + guard.patience().overdue);
+        let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
+        flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
+        acts.push(Act::Try { id, registry: flight.registry, company: Arc::clone(&flight.id), ends_at });
+        self.arm(number);
+    }
+
+    pub(super) fn arm(&mut self, number: usize) {
+        match self.flights.all.get(number).and_then(Flight::due) {
+            Some(due) => self.timers.set(number, due),
+            None => self.timers.clear(number),
+        }
+    }
+
+    /// Takes a try that ended out of everything but its registry's statistics.
+    pub(super) fn take(&mut self, id: TryId) -> Option<Try> {
+        let number = id.number();
+        self.tries.get(number).filter(|running| running.id == id)?;
+        let ended = self.tries.try_remove(number)?;
+        if let Some(flight) = self.flights.all.get_mut(ended.flight) {
+            for slot in &mut flight.running {
+                *slot = slot.filter(|running| *running != number);
+            }
+            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
+                guard.running -= 1;
+            }
+        }
+        Some(ended)
+    }
+
+    /// A try ended: lands its flight, or has it go on.
+    pub(super) fn end(&mut self, ended: &Try, tried: Tried, now: Moment, acts: &mut Vec<Act<W>>) {
+        let lesson = Lesson::of(&tried);
+        let retry_after_us = match tried {
+            Tried::Reply { retry_after_us, .. } => retry_after_us,
+            Tried::ConnectFailed
+            | Tried::Reset
+            | Tried::TimedOut
+            | Tried::TooLarge
+            | Tried::NotHttp
+            | Tried::NotBegun
+            | Tried::Elsewhere(_) => None,
+        };
+        let told = lesson::told(tried);
+        if let Some(lesson) = lesson {
+            self.learn(ended, lesson, retry_after_us, now, acts);
+        }
+        let Some(flight) = self.flights.all.get_mut(ended.flight) else { return };
+        if told.outcome.fact().is_ok() {
+            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
+                guard.counted.answered += 1;
+            }
+            return self.land(ended.flight, &Arc::new(told), now, acts);
+        }
+        // Of several failures the one that tells most: what the registry said, even if it is of no use.
+        let tells_more =
+            flight.failure.as_ref().is_none_or(|before| !is_unusable(before) || is_unusable(&told));
+        if tells_more {
+            flight.failure = Some(told);
+        }
+        if flight.has_running() {
+            return self.arm(ended.flight);
+        }
+        if lesson.is_some_and(|lesson| lesson.is_mendable) && self.retry(ended.flight, now) {
+            return;
+        }
+        self.land_failed(ended.flight, now, acts);
+    }
+
+    fn learn(
+        &mut self,
+        ended: &Try,
+        lesson: Lesson,
+        retry_after_us: Option<u64>,
+        now: Moment,
+        acts: &mut Vec<Act<W>>,
+    ) {
+        let Some(flight) = self.flights.all.get(ended.flight) else { return };
+        let registry = flight.registry;
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        if let Some(wish_us) = retry_after_us.filter(|_| lesson.burden != Burden::Borne) {
+            guard.pause.ask(wish_us, now);
+        }
+        let took_us = ended.first_byte_at.unwrap_or(now).since(ended.begun);
+        if guard.learn(lesson, (ended.begun, took_us), now, &mut self.chance) {
+            self.refuse_queue(registry, acts);
+        }
+    }
+
+    /// Sets a time for another try, if there may be one.
+    fn retry(&mut self, number: usize, now: Moment) -> bool {
+        let Some(flight) = self.flights.all.get_mut(number) else { return false };
+        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
+        let retry_at = now + retry::wait_us(flight.tries.saturating_sub(1), &mut self.chance);
+        let may = flight.tries < self.policy.tries_max
+            && !flight.is_probe
+            && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
+            && guard.breaker.state() == stats::Breaker::Closed
+            && guard.pause.left_us(now) == 0
+            && guard.budget.take(now);
+        if may {
+            guard.counted.retries += 1;
+            (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
+            self.arm(number);
+        }
+        may
+    }
+
+    /// What a flight's timer was set for.
+    pub(super) fn wake(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let is_due = |at: &mut Option<Moment>| at.take_if(|at| *at <= now).is_some();
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        let registry = flight.registry;
+        if is_due(&mut flight.ends_at) {
+            return self.time_out(number, now, acts);
+        }
+        if is_due(&mut flight.retry_at) {
+            self.arm(number);
+            return self.admit(number, now, acts);
+        }
+        if is_due(&mut flight.overdue_at) {
+            let begun = flight.begun;
+            let guard = self.guards.get_mut(usize::from(registry));
+            if guard.is_some_and(|guard| guard.overdue(begun, now, &mut self.chance)) {
+                self.refuse_queue(registry, acts);
+            }
+        }
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        if is_due(&mut flight.patience_at) && !self.try_again(number, now, acts) {
+            // No room or no budget for it now: perhaps a little later.
+            if let Some(flight) = self.flights.all.get_mut(number) {
+                flight.patience_at = Some(now + self.policy.patience_min_us.max(1));
+            }
+        }
+        self.arm(number);
+    }
+
+    /// Begins a second try while the first goes on, if its registry has room and the budget allows.
+    fn try_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
+        let Some(registry) = self.flights.all.get(number).map(|flight| flight.registry) else { return true };
+        let room = self.room(registry, now);
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
+        let may =
+            room == Room::Now && guard.breaker.state() == stats::Breaker::Closed && guard.budget.take(now);
+        if may {
+            guard.counted.hedges += 1;
+            self.begin(number, now, acts);
+        }
+        may
+    }
+
+    /// A flight's own time is over.
+    fn time_out(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let (running, registry) = (flight.running, usize::from(flight.registry));
+        for running in running.into_iter().flatten() {
+            let Some(id) = self.tries.get(running).map(|running| running.id) else { continue };
+            let Some(ended) = self.take(id) else { continue };
+            acts.push(Act::Abandon { id });
+            if let Some(lesson) = Lesson::of(&Tried::TimedOut) {
+                self.learn(&ended, lesson, None, now, acts);
+            }
+            if let Some(guard) = self.guards.get_mut(registry) {
+                guard.time(now.since(ended.begun));
+            }
+        }
+        self.land_failed(number, now, acts);
+    }
+
+    fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
+        if told.outcome != Outcome::Overloaded {
+            self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
+        }
+        self.land(number, &told, now, acts);
+    }
+
+    /// A flight that waits for room in vain.
+    pub(super) fn give_up(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
+        guard.counted.gave_up += 1;
+        if flight.failure.is_some() {
+            return self.land_failed(number, now, acts);
+        }
+        let is_throttled = matches!(guard.room(now), Room::At(_));
+        let told = if is_throttled { &self.refusals.throttled } else { &self.refusals.overloaded };
+        self.settle(number, &Arc::clone(told), acts);
+    }
+
+    /// The registry's breaker opened or closed: who waits for room waits in vain, or not any more.
+    fn refuse_queue(&mut self, registry: u8, acts: &mut Vec<Act<W>>) {
+        let told = Arc::clone(&self.refusals.unreachable);
+        loop {
+            let Some(guard) = self.guards.get(usize::from(registry)) else { return };
+            if guard.breaker.state() == stats::Breaker::Closed {
+                return;
+            }
+            let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) else { return };
+            self.settle(oldest, &told, acts);
+        }
+    }
+
+    pub(super) fn land(&mut self, number: usize, told: &Arc<Told>, now: Moment, acts: &mut Vec<Act<W>>) {
+        if let Some(running) = self.flights.all.get(number).map(|flight| flight.running) {
+            for running in running.into_iter().flatten() {
+                let Some(id) = self.tries.get(running).map(|running| running.id) else { continue };
+                let Some(ended) = self.take(id) else { continue };
+                acts.push(Act::Abandon { id });
+                let registry = self.flights.all.get(number).map(|flight| usize::from(flight.registry));
+                if let Some(guard) = registry.and_then(|registry| self.guards.get_mut(registry)) {
+                    guard.time(now.since(ended.begun));
+                }
+            }
+        }
+        self.settle(number, told, acts);
+    }
+
+    /// Ends a flight of which no try runs: everybody who waits is told.
+    fn settle(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
+        if let Some(registry) = self.flights.all.get(number).map(|flight| usize::from(flight.registry)) {
+            if let Some(guard) = self.guards.get_mut(registry) {
+                guard.queue.remove(number, &mut self.flights.all);
+            }
+        }
+        let Some(mut flight) = self.flights.remove(number) else { return };
+        self.timers.clear(number);
+        while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
+            acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
+        }
+    }
+
+    /// Begins what waits and has room now, the newest first.
+    pub(super) fn serve_queues(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
+        for registry in 0..=u8::MAX {
+            let Some(guard) = self.guards.get(usize::from(registry)) else { return };
+            if guard.queue.len() > 0 {
+                self.serve_queue(registry, now, acts);
+            }
+        }
+    }
+
+    fn serve_queue(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) {
+        loop {
+            let room = self.room(registry, now);
+            let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+            match guard.queue.newest() {
+                Some(newest) if room == Room::Now => {
+                    guard.queue.remove(newest, &mut self.flights.all);
+                    self.begin(newest, now, acts);
+                }
+                _ => return self.look_after_queue(registry, room),
+            }
+        }
+    }
+
+    /// Sets the time at which a queue's oldest gives up, or at which there may be room.
+    fn look_after_queue(&mut self, registry: u8, room: Room) {
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return };
+        let Some((_, since)) = guard.queue.oldest(&self.flights.all) else {
+            return self.registry_timers.clear(usize::from(registry));
+        };
+        let gives_up_at = since + self.policy.queue_wait_us;
+        let due = match room {
+            Room::At(at) => gives_up_at.min(at),
+            Room::Now | Room::Full => gives_up_at,
+        };
+        self.registry_timers.set(usize::from(registry), due);
+    }
+}
+
+fn is_unusable(told: &Told) -> bool {
+    matches!(told.outcome, Outcome::Unusable(_))
+}

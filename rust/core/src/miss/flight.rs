@@ -1,0 +1,125 @@
+//! Flights: one fetch a question, however many customers wait for it (the singleflight of Go's groupcache).
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+use slab::Slab;
+
+use super::act::{Question, Told};
+use super::moment::Moment;
+use super::policy::TRIES_MAX;
+use super::waiters::Chain;
+
+/// One fetch, from the first customer who asks to what becomes of it.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) hash: u64,
+    pub(super) registry: u8,
+    pub(super) id: Arc<str>,
+    pub(super) waiters: Chain,
+    /// Tries begun.
+    pub(super) tries: u32,
+    /// Those that run.
+    pub(super) running: [Option<usize>; TRIES_MAX as usize],
+    /// When the newest of them began.
+    pub(super) begun: Moment,
+    /// When it ends; none before the first try.
+    pub(super) ends_at: Option<Moment>,
+    /// When the next try begins that waits for its time.
+    pub(super) retry_at: Option<Moment>,
+    /// When patience with the newest try ends.
+    pub(super) patience_at: Option<Moment>,
+    /// When the newest try is overdue.
+    pub(super) overdue_at: Option<Moment>,
+    /// The most useful failure so far.
+    pub(super) failure: Option<Told>,
+    /// Nobody waits for it, and no other try follows: it finds out whether the registry is back.
+    pub(super) is_probe: bool,
+    pub(super) queued: Option<Queued>,
+}
+
+/// A flight's place in its registry's queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    pub(super) since: Moment,
+    pub(super) older: Option<usize>,
+    pub(super) newer: Option<usize>,
+}
+
+impl Flight {
+    pub(super) fn new(hash: u64, question: Question<'_>) -> Self {
+        Self {
+            hash,
+            registry: question.registry,
+            id: question.id.into(),
+            waiters: Chain::default(),
+            tries: 0,
+            running: [None; TRIES_MAX as usize],
+            begun: Moment(0),
+            ends_at: None,
+            retry_at: None,
+            patience_at: None,
+            overdue_at: None,
+            failure: None,
+            is_probe: false,
+            queued: None,
+        }
+    }
+
+    /// When something is to be done about it.
+    pub(super) fn due(&self) -> Option<Moment> {
+        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn has_running(&self) -> bool {
+        self.running.iter().any(Option::is_some)
+    }
+}
+
+/// The fetches under way.
+#[derive(Debug)]
+pub(super) struct Flights {
+    pub(super) all: Slab<Flight>,
+    by_question: HashTable<usize>,
+    hasher: SipHasher13,
+}
+
+impl Flights {
+    /// Nobody can aim questions at one place of the table without knowing `seed` (`SipHash` 1-3, Aumasson and
+    /// Bernstein, 2012).
+    pub(super) fn new(seed: u64) -> Self {
+        let hasher = SipHasher13::new_with_keys(seed, !seed);
+        Self { all: Slab::new(), by_question: HashTable::new(), hasher }
+    }
+
+    pub(super) fn hash(&self, question: Question<'_>) -> u64 {
+        self.hasher.hash(question.id.as_bytes())
+            ^ u64::from(question.registry).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub(super) fn find(&self, hash: u64, question: Question<'_>) -> Option<usize> {
+        let is_it = |number: &usize| {
+            let flight = self.all.get(*number);
+            flight.is_some_and(|flight| flight.registry == question.registry && *flight.id == *question.id)
+        };
+        self.by_question.find(hash, is_it).copied()
+    }
+
+    pub(super) fn insert(&mut self, flight: Flight) -> usize {
+        let hash = flight.hash;
+        let number = self.all.insert(flight);
+        let all = &self.all;
+        self.by_question
+            .insert_unique(hash, number, |number| all.get(*number).map_or(0, |flight| flight.hash));
+        number
+    }
+
+    pub(super) fn remove(&mut self, number: usize) -> Option<Flight> {
+        let flight = self.all.try_remove(number)?;
+        if let Ok(entry) = self.by_question.find_entry(flight.hash, |other| *other == number) {
+            entry.remove();
+        }
+        Some(flight)
+    }
+}

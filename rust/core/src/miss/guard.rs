@@ -1,0 +1,163 @@
+//! Allow: whether a registry may be asked now, by all that is known of it. No registry's troubles touch another's guard.
+
+use super::breaker::Breaker;
+use super::chance::Chance;
+use super::latency::Latencies;
+use super::lesson::{Burden, Lesson};
+use super::limit::Limit;
+use super::moment::{Moment, S};
+use super::pace::Pace;
+use super::patience::{Patience, Terms};
+use super::pause::Pause;
+use super::policy::{Caps, Policy};
+use super::queue::Queue;
+use super::retry::Budget;
+use super::stats::{self, RegistryStats};
+
+/// Patience is worked out anew after so many latencies.
+const PATIENCE_EVERY: u32 = 16;
+
+/// When another try may begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Room {
+    Now,
+    /// When time comes.
+    At(Moment),
+    /// When another try ends.
+    Full,
+}
+
+/// One registry.
+#[derive(Debug)]
+pub(super) struct Guard {
+    pub(super) running: u32,
+    pub(super) limit: Limit,
+    pub(super) pace: Pace,
+    pub(super) pause: Pause,
+    pub(super) breaker: Breaker,
+    pub(super) budget: Budget,
+    pub(super) queue: Queue,
+    pub(super) counted: RegistryStats,
+    latencies: Latencies,
+    patience: Patience,
+    patience_age: u32,
+    terms: Terms,
+}
+
+impl Guard {
+    pub(super) fn new(caps: Caps, policy: &Policy) -> Self {
+        let latencies = Latencies::new();
+        let terms = Terms {
+            min_us: policy.patience_min_us.min(policy.deadline_us),
+            deadline_us: policy.deadline_us,
+            fetch_us: policy.fetch_timeout_us,
+            budget: policy.retry_share,
+        };
+        let patience = Patience::of(&latencies, terms);
+        Self {
+            running: 0,
+            limit: Limit::new(caps),
+            pace: Pace::new(),
+            pause: Pause::default(),
+            breaker: Breaker::new(),
+            budget: Budget::new(policy.retry_share, policy.retries_per_s),
+            queue: Queue::default(),
+            counted: RegistryStats::default(),
+            latencies,
+            patience,
+            patience_age: 0,
+            terms,
+        }
+    }
+
+    /// How long its tries are waited for.
+    pub(super) const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// May another try begin, as far as this registry is concerned?
+    pub(super) fn room(&mut self, now: Moment) -> Room {
+        if self.pause.left_us(now) > 0 {
+            return Room::At(self.pause.until());
+        }
+        if self.running >= self.limit.get() {
+            return Room::Full;
+        }
+        match self.pace.wait_us(now) {
+            0 => Room::Now,
+            wait_us => Room::At(now + wait_us),
+        }
+    }
+
+    /// A try that began then ended after `took_us`. True when this opened or closed the breaker.
+    pub(super) fn learn(
+        &mut self,
+        lesson: Lesson,
+        (begun, took_us): (Moment, u64),
+        now: Moment,
+        chance: &mut Chance,
+    ) -> bool {
+        if lesson.is_timed {
+            self.time(took_us);
+        } else {
+            self.counted.failed += 1;
+        }
+        if lesson.burden == Burden::TooSoon {
+            self.counted.throttled += 1;
+            self.pace.refuse(now);
+        }
+        if self.breaker.state() == stats::Breaker::Closed {
+            // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
+            self.limit.count(lesson.burden != Burden::Borne, self.running + 1, self.patience.usual, now);
+        }
+        let turned = self.breaker.count(lesson.health, begun, now, chance);
+        self.restart_if_open(turned);
+        turned
+    }
+
+    /// A try that began then is not answered yet, though it usually would be. True when this opened the breaker.
+    pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
+        let turned = self.breaker.overdue(begun, now, chance);
+        self.restart_if_open(turned);
+        turned
+    }
+
+    fn restart_if_open(&mut self, turned: bool) {
+        if turned && self.breaker.state() == stats::Breaker::Open {
+            self.limit.restart();
+        }
+    }
+
+    /// A latency, or at least so much of one.
+    pub(super) fn time(&mut self, took_us: u64) {
+        self.latencies.add(took_us);
+        self.patience_age += 1;
+        if self.patience_age >= PATIENCE_EVERY {
+            self.patience_age = 0;
+            self.patience = Patience::of(&self.latencies, self.terms);
+        }
+    }
+
+    /// Has it room to spare for what nobody waits for?
+    pub(super) fn is_idle(&self, now: Moment) -> bool {
+        self.breaker.state() == stats::Breaker::Closed
+            && self.pause.left_us(now) == 0
+            && self.queue.len() == 0
+            && self.running < self.limit.get().div_ceil(2)
+    }
+
+    /// What is counted of it.
+    pub(super) fn stats(&self, now: Moment) -> RegistryStats {
+        RegistryStats {
+            running: self.running,
+            limit: self.limit.get(),
+            queued: self.queue.len(),
+            breaker: self.breaker.state(),
+            paused_for_us: self.pause.left_us(now).min(3600 * S),
+            rate_per_s: self.pace.rate_per_s(),
+            patience_us: self.patience.second_try,
+            opened: self.breaker.opened(),
+            ..self.counted
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Bulkhead: a registry is asked for as many at once as it bears, learnt by what is lost.
+//!
+//! Additive increase, multiplicative decrease (Chiu and Jain 1989), with TCP's slow start until the first loss (Jacobson
+//! 1988) and growth only while the limit is in use (RFC 7661). By loss and not by latency: limits that follow latency
+//! (gradient, Vegas) shed the healthy traffic of a registry that is merely slow.
+
+use super::moment::Moment;
+use super::policy::Caps;
+
+/// What a decrease leaves.
+const DECREASE: f64 = 0.9;
+/// A share of losses up to this is the registry's nature and not its load: without it, one that loses 5 % whatever is asked
+/// of it would be asked for about ten at once (`BBRv2` tolerates 2 %, of a network).
+const LOSS_TOLERATED: f64 = 0.1;
+/// A round trip with fewer results goes on: one loss among few says little.
+const ROUND_RESULTS_MIN: u32 = 20;
+
+/// How many tries may run at once.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
+    most: f64,
+    /// Below it the limit doubles with each round trip, above it grows by one.
+    slow_start_below: f64,
+    caps: Caps,
+    round_began: Moment,
+    results: u32,
+    losses: u32,
+}
+
+impl Limit {
+    pub(super) fn new(caps: Caps) -> Self {
+        let caps = Caps { concurrency_max: caps.concurrency_max.max(1), ..caps };
+        let limit = f64::from(caps.concurrency_start).clamp(1.0, f64::from(caps.concurrency_max));
+        Self {
+            most: limit,
+            slow_start_below: f64::INFINITY,
+            caps,
+            round_began: Moment(0),
+            results: 0,
+            losses: 0,
+        }
+    }
+
+    /// So many may run now.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the cap, a u32")]
+    pub(super) const fn get(&self) -> u32 {
+        self.most as u32
+    }
+
+    /// A try ended while so many ran, itself included; `round_trip_us` is what one usually takes.
+    pub(super) fn count(&mut self, is_lost: bool, running: u32, round_trip_us: u64, now: Moment) {
+        let in_use = f64::from(running) * 2.0 >= self.most;
+        if !in_use {
+            return;
+        }
+        self.results += 1;
+        self.losses += u32::from(is_lost);
+        if !is_lost {
+            let step = if self.most < self.slow_start_below { 1.0 } else { 1.0 / self.most };
+            self.most = (self.most + step).min(f64::from(self.caps.concurrency_max));
+        }
+        if now.since(self.round_began) >= round_trip_us && self.results >= ROUND_RESULTS_MIN {
+            if f64::from(self.losses) > LOSS_TOLERATED * f64::from(self.results) {
+                self.most = (self.most * DECREASE).max(1.0);
+                self.slow_start_below = self.most;
+            }
+            (self.round_began, self.results, self.losses) = (now, 0, 0);
+        }
+    }
+
+    /// An outage begins. After it the registry is asked for a quarter of what it bore, or as at the start, if that is more,
+    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that.
+    pub(super) fn restart(&mut self) {
+        self.slow_start_below = self.most;
+        let start = f64::from(self.caps.concurrency_start).max(self.most / 4.0);
+        self.most = self.most.min(start).max(1.0);
+        (self.results, self.losses) = (0, 0);
+    }
+}

@@ -1,0 +1,88 @@
+//! How long, how often and how many: every number of the miss path that somebody may want to choose.
+
+use super::moment::{MS, S};
+
+/// So many tries a fetch, whatever the policy says.
+pub const TRIES_MAX: u32 = 3;
+
+/// The settings of a [`Misses`](super::Misses). `default()` is right for one worker, and knows of no registry yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Policy {
+    /// What each registry may be asked, by its number.
+    pub registries: Vec<Caps>,
+    /// A customer waits so long, from asking.
+    pub deadline_us: u64,
+    /// A fetch takes at most so long, from when its first try begins.
+    pub fetch_timeout_us: u64,
+    /// So many tries a fetch, 1 to [`TRIES_MAX`].
+    pub tries_max: u32,
+    /// No second try for slowness earlier than this.
+    pub patience_min_us: u64,
+    /// So many tries at once, over all registries.
+    pub fetches_max: usize,
+    /// So many customers wait at once.
+    pub waiters_max: usize,
+    /// So many questions wait for a registry to have room, each registry's own.
+    pub queue_max: usize,
+    /// And each of them at most so long.
+    pub queue_wait_us: u64,
+    /// So many failures are remembered.
+    pub memo_max: usize,
+    /// Second tries and retries, as a share of first tries.
+    pub retry_share: f64,
+    /// And so many a second beside them.
+    pub retries_per_s: f64,
+}
+
+/// How many tries at once a registry may be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caps {
+    /// At first, and after an outage.
+    pub concurrency_start: u32,
+    /// Ever.
+    pub concurrency_max: u32,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { concurrency_start: 20, concurrency_max: 200 }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            registries: Vec::new(),
+            deadline_us: 900 * MS,
+            fetch_timeout_us: 10 * S,
+            tries_max: TRIES_MAX,
+            patience_min_us: 250 * MS,
+            fetches_max: 400,
+            waiters_max: 4000,
+            queue_max: 500,
+            queue_wait_us: 100 * MS,
+            memo_max: 4096,
+            retry_share: 0.1,
+            retries_per_s: 2.0,
+        }
+    }
+}
+
+impl Policy {
+    /// The share of one of `workers` that keep to this policy together: each cap divided, rounded up.
+    #[must_use]
+    pub fn shared_by(mut self, workers: u32) -> Self {
+        let workers = workers.max(1);
+        let many = workers as usize;
+        for caps in &mut self.registries {
+            caps.concurrency_start = caps.concurrency_start.div_ceil(workers);
+            caps.concurrency_max = caps.concurrency_max.div_ceil(workers);
+        }
+        self.fetches_max = self.fetches_max.div_ceil(many);
+        self.waiters_max = self.waiters_max.div_ceil(many);
+        self.queue_max = self.queue_max.div_ceil(many);
+        self.memo_max = self.memo_max.div_ceil(many);
+        self.retries_per_s /= f64::from(workers);
+        self
+    }
+}

@@ -1,0 +1,101 @@
+//! Retries: only what another try may mend is tried again, after a random wait, and never more than a share of first tries.
+//!
+//! Full jitter: Brooker, "Exponential Backoff And Jitter" (AWS, 2015). The budget is Finagle's: first tries earn, further
+//! ones pay, and a little comes with time, so that a registry that is seldom asked may be asked again too.
+
+use super::chance::Chance;
+use super::moment::{MS, Moment, S};
+
+/// The longest wait before the first retry; doubled before each further one.
+const WAIT_US: u64 = 50 * MS;
+/// More tries than this are not saved for bad times.
+pub(super) const SAVED_MAX: f64 = 100.0;
+
+/// Full jitter: anything up to the wait that grows with each retry, from 0.
+pub(super) fn wait_us(nth: u32, chance: &mut Chance) -> u64 {
+    chance.up_to(WAIT_US << nth.min(8))
+}
+
+/// May a question be asked again after this status? What was refused for good, told, or throttled may not.
+pub(super) const fn is_mended_by_another(status: u16) -> bool {
+    status >= 500
+}
+
+/// What second tries and retries one registry may be asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    share: f64,
+    per_s: f64,
+    saved: f64,
+    counted_at: Moment,
+}
+
+impl Budget {
+    /// `share` of first tries, and `per_s` beside them. What a few seconds bring is there at once.
+    pub(super) fn new(share: f64, per_s: f64) -> Self {
+        Self { share, per_s, saved: (5.0 * per_s).min(SAVED_MAX), counted_at: Moment::default() }
+    }
+
+    /// A first try began.
+    pub(super) fn earn(&mut self) {
+        self.saved = (self.saved + self.share).min(SAVED_MAX);
+    }
+
+    /// Takes a further try; false when none is left, and nothing is taken.
+    pub(super) fn take(&mut self, now: Moment) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of days have room in a float")]
+        let passed_s = now.since(self.counted_at) as f64 / S as f64;
+        self.counted_at = self.counted_at.max(now);
+        self.saved = (self.saved + passed_s * self.per_s).min(SAVED_MAX);
+        let has = self.saved >= 1.0;
+        if has {
+            self.saved -= 1.0;
+        }
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_another_try_may_mend_is_tried_again() {
+        for (status, expected) in [
+            (200, false),
+            (204, false),
+            (301, false),
+            (404, false),
+            (429, false),
+            (400, false),
+            (500, true),
+            (503, true),
+        ] {
+            assert_eq!(is_mended_by_another(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn waits_are_anything_up_to_twice_the_last() {
+        let mut chance = Chance::new(3);
+        for (nth, most) in [(0, WAIT_US), (1, 2 * WAIT_US), (200, 256 * WAIT_US)] {
+            let waits: Vec<u64> = (0..200).map(|_| wait_us(nth, &mut chance)).collect();
+            assert!(waits.iter().all(|wait| *wait <= most));
+            assert!(
+                waits.iter().any(|wait| *wait > most / 10 * 9) && waits.iter().any(|wait| *wait < most / 10)
+            );
+        }
+    }
+
+    #[test]
+    fn the_budget_is_a_share_and_a_little() {
+        let mut budget = Budget::new(0.1, 2.0);
+        let start = Moment(0);
+        assert_eq!((0..100).filter(|_| budget.take(start)).count(), 10, "what five seconds bring");
+        (0..50).for_each(|_| budget.earn());
+        assert_eq!((0..100).filter(|_| budget.take(start)).count(), 4, "a tenth of 50, but for rounding");
+        assert_eq!((0..100).filter(|_| budget.take(start + 3 * S)).count(), 6);
+        (0..10_000).for_each(|_| budget.earn());
+        assert_eq!((0..1000).filter(|_| budget.take(start + 900 * S)).count(), 100, "no more is saved");
+    }
+}

@@ -1,0 +1,289 @@
+//! The same rehearsal in virtual time: the service is its miss path and a cache that forgets nothing, and costs nothing.
+//!
+//! The registries, customers, ideal cache and score are those of a real rehearsal; the decisions are those of the real
+//! service. What is missing is what work costs: sockets, parsing, a busy processor. So it tells what a policy can do at best.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::iter::Peekable;
+use std::rc::Rc;
+
+use backendify_core::miss::{Act, Caps, Misses, Moment, Policy, Question, Told, Tried, TryId};
+use backendify_core::outcome::{Fault, Outcome};
+use backendify_core::registry::{BadReply, Company as Told200};
+
+use crate::arrivals::{Arrival, Arrivals};
+use crate::ideal::Ideal;
+use crate::profile::Profile;
+use crate::registry::{Clock, Met, Registry};
+use crate::report::Report;
+use crate::score::{Asked, Score, Try};
+use crate::truth::Company;
+
+const SECOND_US: u64 = 1_000_000;
+
+/// Plays a profile against this policy. `policy.registries` are the profile's, in the order of their names; where there are
+/// too few of them the last one stands for the others.
+#[must_use]
+pub fn simulate(profile: &Profile, policy: &Policy) -> Report {
+    simulate_watched(profile, policy, &mut |_, _| {})
+}
+
+/// The same, and `watch` sees the miss path at the end of each second of its time.
+pub fn simulate_watched(
+    profile: &Profile,
+    policy: &Policy,
+    watch: &mut dyn FnMut(&Misses<Waiter>, Moment),
+) -> Report {
+    let mut simulation = Simulation::new(profile, policy);
+    let mut second_us = SECOND_US;
+    while let Some(at_us) = simulation.next_us() {
+        while second_us <= at_us {
+            watch(&simulation.misses, Moment(second_us));
+            second_us += SECOND_US;
+        }
+        simulation.step(at_us);
+    }
+    Report::new(&simulation.score, &simulation.registries)
+}
+
+/// A customer's try: who, and which of his.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waiter {
+    customer: usize,
+    nth: u32,
+}
+
+/// What happens at a time.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Ask(Waiter),
+    HangUp(Waiter),
+    Reply(TryId),
+}
+
+struct Customer {
+    asked: Asked,
+    /// Which of his tries he waits for; none when he is done.
+    waits_for: Option<u32>,
+    tried_at_us: u64,
+}
+
+struct Running {
+    registry: usize,
+    company: Option<Company>,
+    met: Met,
+}
+
+struct Simulation<'a> {
+    profile: &'a Profile,
+    limit_us: u64,
+    registries: Vec<Rc<Registry>>,
+    arrivals: Peekable<Arrivals>,
+    /// (when, which of all, what): in the order in which they were planned, where times are equal.
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    planned: u64,
+    customers: Vec<Customer>,
+    running: HashMap<TryId, Running>,
+    cache: HashSet<Company>,
+    misses: Misses<Waiter>,
+    acts: Vec<Act<Waiter>>,
+    score: Score,
+    ideal: Ideal,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(profile: &'a Profile, policy: &Policy) -> Self {
+        let clock = Rc::new(Clock::default());
+        let known = (profile.seed, profile.customers.companies);
+        let registries: Vec<Rc<Registry>> = profile
+            .registries
+            .iter()
+            .map(|(country, behaviour)| {
+                // The profile was checked: two letters.
+                let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
+                Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)))
+            })
+            .collect();
+        let mut policy = policy.clone();
+        let last = policy.registries.last().copied().unwrap_or_else(Caps::default);
+        policy.registries.resize(registries.len(), last);
+        let countries = registries.iter().map(|registry| registry.country).collect();
+        let limit_us = (profile.customers.limit_ms * 1000.0) as u64;
+        let outages: Vec<usize> =
+            registries.iter().map(|registry| registry.behaviour.outages.len()).collect();
+        Self {
+            profile,
+            limit_us,
+            arrivals: Arrivals::new(profile.seed, &profile.customers, countries).peekable(),
+            registries,
+            events: BinaryHeap::new(),
+            planned: 0,
+            customers: Vec::new(),
+            running: HashMap::new(),
+            cache: HashSet::new(),
+            misses: Misses::new(policy, profile.seed),
+            acts: Vec::new(),
+            score: Score::new(&outages),
+            ideal: Ideal::new(profile.seed, limit_us),
+        }
+    }
+
+    /// When something happens next; none when all customers are done and nothing is under way.
+    fn next_us(&mut self) -> Option<u64> {
+        let arrival = self.arrivals.peek().map(|arrival| arrival.at_us);
+        let event = self.events.peek().map(|Reverse((at_us, _, _))| *at_us);
+        let due = self.misses.due().map(|due| due.0);
+        [arrival, event, due].into_iter().flatten().min()
+    }
+
+    fn step(&mut self, now_us: u64) {
+        let now = Moment(now_us);
+        if self.misses.due().is_some_and(|due| due <= now) {
+            self.misses.tick(now, &mut self.acts);
+        } else if self.events.peek().is_some_and(|Reverse((at_us, _, _))| *at_us <= now_us) {
+            match self.events.pop() {
+                Some(Reverse((_, _, Event::Ask(waiter)))) => self.ask(waiter, now),
+                Some(Reverse((_, _, Event::HangUp(waiter)))) => self.hear(waiter, &Try::Aborted, now),
+                Some(Reverse((_, _, Event::Reply(id)))) => self.reply(id, now),
+                None => {}
+            }
+        } else if let Some(arrival) = self.arrivals.next() {
+            self.arrive(arrival, now);
+        }
+        self.act(now);
+    }
+
+    fn arrive(&mut self, arrival: Arrival, now: Moment) {
+        let Some(registry) = self.registries.get(arrival.registry) else { return };
+        let asked = Asked {
+            arrival,
+            answerable: self.ideal.answers(&registry.behaviour, arrival.company, arrival.at_us),
+            outage: registry.behaviour.outage(arrival.at_us).map(|(outage, _)| outage),
+            warm: self.score.was_told(arrival.company),
+        };
+        self.score.sent(0, 0);
+        let waiter = Waiter { customer: self.customers.len(), nth: 0 };
+        self.customers.push(Customer { asked, waits_for: None, tried_at_us: now.0 });
+        self.ask(waiter, now);
+    }
+
+    fn ask(&mut self, waiter: Waiter, now: Moment) {
+        let Some(customer) = self.customers.get_mut(waiter.customer) else { return };
+        (customer.waits_for, customer.tried_at_us) = (Some(waiter.nth), now.0);
+        let Arrival { company, registry, .. } = customer.asked.arrival;
+        if self.cache.contains(&company) {
+            let status = if company.number < self.profile.customers.companies { 200 } else { 404 };
+            *self.score.statuses.entry(status).or_default() += 1;
+            return self.hear(waiter, &Try::Right, now);
+        }
+        // Who is answered before he hangs up needs no alarm.
+        self.plan(now + self.limit_us, Event::HangUp(waiter));
+        let question = Question { registry: registry as u8, id: &company.id() };
+        self.misses.ask(question, waiter, now, &mut self.acts);
+    }
+
+    /// A customer's try came to something.
+    fn hear(&mut self, waiter: Waiter, outcome: &Try, now: Moment) {
+        let Some(customer) = self.customers.get_mut(waiter.customer) else { return };
+        if customer.waits_for != Some(waiter.nth) {
+            return; // he hung up, or had hung up
+        }
+        customer.waits_for = None;
+        let asked = customer.asked;
+        self.score.tried(asked, outcome);
+        let took_us = now.since(Moment(asked.arrival.at_us));
+        if *outcome == Try::Right {
+            self.score.done(asked, Some(waiter.nth), took_us);
+        } else if waiter.nth < self.profile.customers.retries {
+            self.plan(now, Event::Ask(Waiter { nth: waiter.nth + 1, ..waiter }));
+        } else {
+            self.score.done(asked, None, took_us);
+        }
+    }
+
+    fn act(&mut self, now: Moment) {
+        let mut acts = std::mem::take(&mut self.acts);
+        for act in acts.drain(..) {
+            match act {
+                Act::Try { id, registry, company, .. } => self.begin(id, registry.into(), &company, now),
+                Act::Abandon { id } => self.end(id),
+                Act::Answer { waiter, told, .. } => {
+                    let (status, outcome) = judged(&told);
+                    *self.score.statuses.entry(status).or_default() += 1;
+                    self.hear(waiter, &outcome, now);
+                }
+            }
+        }
+        self.acts = acts;
+    }
+
+    fn begin(&mut self, id: TryId, registry: usize, company: &str, now: Moment) {
+        let Some(asked) = self.registries.get(registry) else { return };
+        let company = Company::of_id(asked.country, company);
+        let (met, latency_us) = asked.begin(company, now.0);
+        self.running.insert(id, Running { registry, company, met });
+        let wait_us = match met {
+            Met::Hang(Some(us)) => us,
+            _ => latency_us,
+        };
+        self.plan(now + wait_us, Event::Reply(id));
+    }
+
+    fn reply(&mut self, id: TryId, now: Moment) {
+        let Some(running) = self.running.get(&id) else { return };
+        let Some(registry) = self.registries.get(running.registry) else { return };
+        let met = registry.lost(running.met, now.0);
+        if let Some(tried) = tried(met) {
+            if let (Met::Told(..) | Met::Unknown, Some(company)) = (met, running.company) {
+                self.cache.insert(company);
+            }
+            self.end(id);
+            self.misses.tried(id, tried, now, &mut self.acts);
+        }
+    }
+
+    fn end(&mut self, id: TryId) {
+        let ended = self.running.remove(&id);
+        if let Some(registry) = ended.and_then(|ended| self.registries.get(ended.registry)) {
+            registry.end();
+        }
+    }
+
+    fn plan(&mut self, at: Moment, event: Event) {
+        self.planned += 1;
+        self.events.push(Reverse((at.0, self.planned, event)));
+    }
+}
+
+/// What the service makes of it; None while it hangs.
+fn tried(met: Met) -> Option<Tried> {
+    let reply = |status, outcome, retry_after_us| {
+        let told = Told { outcome, fwd_status: Some(status), stored: matches!(status, 200 | 404), age_ds: 0 };
+        Some(Tried::Reply { told, retry_after_us })
+    };
+    let without_body = |status| Outcome::of_reply(status, b"", b"");
+    match met {
+        Met::Told(..) => {
+            reply(200, Outcome::Company(Told200 { name: String::new(), active_until: None }), None)
+        }
+        Met::Unknown => reply(404, Outcome::NotFound, None),
+        Met::Throttled(retry_after_s) => {
+            reply(429, without_body(429), Some(u64::from(retry_after_s) * SECOND_US))
+        }
+        Met::Unavailable => reply(503, without_body(503), None),
+        Met::Error => reply(500, without_body(500), None),
+        Met::Lie(..) => reply(200, Outcome::Unusable(Fault::Body(BadReply::UnknownType)), None),
+        Met::Hang(None) => None,
+        Met::Reset | Met::Hang(Some(_)) => Some(Tried::Reset),
+    }
+}
+
+/// The status of an answer, and what a customer makes of it: what the miss path tells as a fact is one.
+fn judged(told: &Told) -> (u16, Try) {
+    match told.outcome.fact() {
+        Ok(_) if told.outcome == Outcome::NotFound => (404, Try::Right),
+        Ok(_) => (200, Try::Right),
+        Err(problem) => (problem.status(), Try::Failed(problem.status())),
+    }
+}
