@@ -21,16 +21,17 @@ ASSUMED_LIMIT_BYTES: Final = 128 * MIB  # where nothing tells: the smallest cont
 # Measured with CPython 3.11 and Granian 2.8, resident bytes.
 BASE_BYTES: Final = 45 * MIB  # one worker that serves: interpreter, server, client
 SUPERVISOR_BYTES: Final = 22 * MIB  # Granian's parent of several workers
-CONNECTION_BYTES: Final = 40 * KIB  # 20 KiB idle; storms take as much again, and the allocator keeps it
-WAITER_BYTES: Final = 13 * KIB  # a request that waits for a registry, over its connection
-FETCH_BYTES: Final = 39 * KIB  # a fetch in flight, its connection included
+CONNECTION_BYTES: Final = 20 * KIB  # 13 KiB once it has asked; storms take more, and the allocator keeps it
+WAITER_BYTES: Final = 4 * KIB  # a customer who waits for a registry, over his connection: 2.3 KiB
+FETCH_BYTES: Final = 12 * KIB  # a try under way, its connection included: 8.2 KiB
 
-# A fetch brings room for three connections, two of which may wait; the third is for hits and health checks.
-CONNECTIONS_PER_FETCH: Final = 3
+# A fetch brings room for two connections, both of which may wait: most questions are asked by more than one.
+CONNECTIONS_PER_FETCH: Final = 2
 WAITERS_PER_FETCH: Final = 2
 SHARE_BYTES: Final = FETCH_BYTES + CONNECTIONS_PER_FETCH * CONNECTION_BYTES + WAITERS_PER_FETCH * WAITER_BYTES
 FETCHES_MIN: Final = 8
-FETCHES_MAX: Final = 512  # registries that are slow and unreliable are not helped by more
+FETCHES_MAX: Final = 1024  # registries that are slow and unreliable are not helped by more
+CONNECTIONS_MAX: Final = 16_384  # one core serves no more
 
 HEADROOM_PERCENT: Final = 10
 REGION_PERCENT_OF_LIMIT: Final = 40
@@ -111,15 +112,19 @@ def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, worker
         if for_region > for_region_max:
             raise NotEnoughMemory(_too_large(region_bytes, for_region_max, limit, limit_bytes))
 
-    fetches_max = min((left - for_region) // SHARE_BYTES, FETCHES_MAX)
-    taken = base_bytes + fetches_max * SHARE_BYTES + (region_bytes if region_is_memory else 0)
+    shares = (left - for_region) // SHARE_BYTES
+    fetches_max = min(shares, FETCHES_MAX)
+    connections_max = min(CONNECTIONS_PER_FETCH * shares, CONNECTIONS_MAX)
+    waiters_max = min(WAITERS_PER_FETCH * shares, CONNECTIONS_MAX)
+    taken = base_bytes + (region_bytes if region_is_memory else 0)
+    taken += fetches_max * FETCH_BYTES + connections_max * CONNECTION_BYTES + waiters_max * WAITER_BYTES
     return Plan(
         limit=limit,
         base_bytes=base_bytes,
         region_bytes=region_bytes,
         region_is_memory=region_is_memory,
-        connections_max=CONNECTIONS_PER_FETCH * fetches_max,
-        waiters_max=WAITERS_PER_FETCH * fetches_max,
+        connections_max=connections_max,
+        waiters_max=waiters_max,
         fetches_max=fetches_max,
         headroom_bytes=limit_bytes - taken,
     )

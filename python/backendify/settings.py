@@ -165,7 +165,7 @@ class Settings:
         "fast",
         "How registries are asked; httpx: its own transport, slower, for proxies and odd TLS.",
     )
-    fetches_max: int = _option(Count(1, 65_536), "512", "So many fetches at once, over all registries.")
+    fetches_max: int = _option(Count(1, 65_536), "1024", "So many fetches at once, over all registries.")
     registry_concurrency: int = _option(Count(1, 10_000), "200", "So many requests at once to one registry.")
     admin: Address | None = _option(
         Maybe(HostPort(), none="off"),

@@ -7,9 +7,11 @@ import pytest
 
 from backendify.memory import (
     BASE_BYTES,
+    CONNECTION_BYTES,
+    FETCH_BYTES,
     KIB,
     MIB,
-    SHARE_BYTES,
+    WAITER_BYTES,
     Limit,
     NotEnoughMemory,
     current_bytes,
@@ -104,7 +106,7 @@ def test_where_nothing_tells(tmp_path: Path) -> None:
     assert find_limit(tmp_path) == Limit(None, "assuming 128M")
     assert rss_bytes(tmp_path) == 0
     assert current_bytes(tmp_path) == 0
-    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 150
+    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 464
 
 
 @pytest.mark.parametrize("text", ["", "max", "-1", "1e9", "\0\xff", "12 34"])
@@ -137,17 +139,17 @@ def test_of_this_process() -> None:
 
 # limit, workers, cache asked for, in memory -> cache, connections, waiters, fetches
 PLANS = [
-    (53 * MIB, 1, None, True, (1 * MIB, 27, 18, 9)),
-    (64 * MIB, 1, None, True, (7 * MIB, 90, 60, 30)),
-    (128 * MIB, 1, None, True, (43 * MIB, 450, 300, 150)),
-    (128 * MIB, 1, None, False, (800 * MIB, 450, 300, 150)),
-    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 102, 68, 34)),
-    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 999, 666, 333)),
-    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 450, 300, 150)),
-    (256 * MIB, 1, None, True, (102 * MIB, 1_383, 922, 461)),
-    (256 * MIB, 2, None, True, (73 * MIB, 753, 502, 251)),
-    (1024 * MIB, 1, None, True, (409 * MIB, 1_536, 1_024, 512)),
-    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 1_536, 1_024, 512)),
+    (53 * MIB, 1, None, True, (1 * MIB, 58, 58, 29)),
+    (64 * MIB, 1, None, True, (7 * MIB, 190, 190, 95)),
+    (128 * MIB, 1, None, True, (43 * MIB, 928, 928, 464)),
+    (128 * MIB, 1, None, False, (800 * MIB, 928, 928, 464)),
+    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 210, 210, 105)),
+    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 2_054, 2_054, 1_024)),
+    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 928, 928, 464)),
+    (256 * MIB, 1, None, True, (102 * MIB, 2_846, 2_846, 1_024)),
+    (256 * MIB, 2, None, True, (73 * MIB, 1_548, 1_548, 774)),
+    (1024 * MIB, 1, None, True, (409 * MIB, 15_960, 15_960, 1_024)),
+    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 16_384, 16_384, 1_024)),
 ]
 
 
@@ -174,7 +176,9 @@ def test_every_plan_adds_up_and_keeps_its_headroom(workers: int, *, in_memory: b
         planned += 1
         region = made.region_bytes if in_memory else 0
         assert limit.bytes is not None
-        assert made.base_bytes + region + made.fetches_max * SHARE_BYTES + made.headroom_bytes == limit.bytes
+        parts = made.fetches_max * FETCH_BYTES + made.connections_max * CONNECTION_BYTES
+        parts += made.waiters_max * WAITER_BYTES
+        assert made.base_bytes + region + parts + made.headroom_bytes == limit.bytes
         assert made.headroom_bytes * 10 >= limit.bytes
         assert made.fetches_max >= 8
         assert made.base_bytes >= workers * BASE_BYTES
@@ -183,15 +187,15 @@ def test_every_plan_adds_up_and_keeps_its_headroom(workers: int, *, in_memory: b
 
 
 TOO_SMALL = "a memory limit of {} (--memory) is too small: the service needs {} at least"
-TOO_LARGE = "a cache of 100M in memory does not fit a memory limit of 128M (--memory): 68M at most, {}"
+TOO_LARGE = "a cache of 100M in memory does not fit a memory limit of 128M (--memory): 69M at most, {}"
 
 
 @pytest.mark.parametrize(
     ("limit_mib", "workers", "cache_size", "says"),
     [
-        (48, 1, None, TOO_SMALL.format("48M", "53M")),
-        (0, 1, None, TOO_SMALL.format("0", "53M")),
-        (64, 2, None, TOO_SMALL.format("64M", "128M")),
+        (48, 1, None, TOO_SMALL.format("48M", "52M")),
+        (0, 1, None, TOO_SMALL.format("0", "52M")),
+        (64, 2, None, TOO_SMALL.format("64M", "127M")),
         (128, 1, 100 * MIB, TOO_LARGE.format("more on a disk or with a higher limit")),
     ],
 )
@@ -204,17 +208,17 @@ def test_what_cannot_hold_is_refused(limit_mib: int, workers: int, cache_size: i
 
 
 def test_what_a_refusal_offers_holds() -> None:
-    plan(Limit(53 * MIB, "a test"), cache_size=None, region_is_memory=True)
-    plan(Limit(128 * MIB, "a test"), cache_size=None, region_is_memory=True, workers=2)
-    plan(Limit(128 * MIB, "a test"), cache_size=68 * MIB, region_is_memory=True)
+    plan(Limit(52 * MIB, "a test"), cache_size=None, region_is_memory=True)
+    plan(Limit(127 * MIB, "a test"), cache_size=None, region_is_memory=True, workers=2)
+    plan(Limit(128 * MIB, "a test"), cache_size=69 * MIB, region_is_memory=True)
 
 
 def test_one_line_says_what_was_found_and_chosen() -> None:
     found = Limit(128 * MIB, "/sys/fs/cgroup/memory.max")
     made = plan(found, cache_size=None, region_is_memory=True)
     assert made.line() == (
-        "memory: limit 128M (/sys/fs/cgroup/memory.max): 45M service, 43M cache in memory, 450 connections, "
-        "300 waiting customers, 150 fetches, 12M headroom"
+        "memory: limit 128M (/sys/fs/cgroup/memory.max): 45M service, 43M cache in memory, 928 connections, "
+        "928 waiting customers, 464 fetches, 12M headroom"
     )
     unknown = plan(Limit(None, "assuming 128M"), cache_size=None, region_is_memory=False)
     assert unknown.line().startswith(

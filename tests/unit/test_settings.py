@@ -63,7 +63,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     )
     assert (settings.lame_duck_ms, settings.drain_ms) == (2000, 5000)
     assert (settings.cache_bytes, settings.memory_bytes, settings.registry_ca) == (None, None, None)
-    assert (settings.fetches_max, settings.registry_concurrency) == (512, 200)
+    assert (settings.fetches_max, settings.registry_concurrency) == (1024, 200)
     assert settings.refresh_ahead is True
     assert settings.transport == "fast"
     assert settings.admin == Address("127.0.0.1", 9090)

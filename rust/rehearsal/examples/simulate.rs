@@ -1,10 +1,11 @@
-//! Plays a profile, as JSON in a file, against the miss path in virtual time: a line a second, and the score as JSON.
+//! Plays a profile, as JSON in a file, against the miss path in virtual time: a line a second for each registry, and the
+//! score as JSON.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "to print is what it is for")]
 
 use std::error::Error;
 
-use backendify_core::miss::{Caps, Policy};
-use backendify_rehearsal::{Profile, simulate_watched};
+use backendify_core::miss::{Caps, Misses, Moment, Policy, RegistryStats, S};
+use backendify_rehearsal::{Profile, Waiter, simulate_watched};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -15,20 +16,43 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (name, value) = argument.split_once('=').ok_or("expected: SETTING=NUMBER")?;
         set(&mut policy, name, value.parse()?)?;
     }
-    let report = simulate_watched(&profile, &policy, &mut |misses, now| {
-        eprint!("{:4} s  {:5} wait", now.0 / 1_000_000, misses.stats().waiters);
-        for number in 0..=u8::MAX {
-            let Some(stats) = misses.registry_stats(number, now) else { break };
-            let (running, limit, queued) = (stats.running, stats.limit, stats.queued);
-            let patience_ms = stats.patience_us / 1000;
-            let (hedges, retries, rate) = (stats.hedges, stats.retries, stats.rate_per_s);
-            eprint!("  {number}: {running} of {limit}, {queued} queued, {:?}", stats.breaker);
-            eprint!(", patience {patience_ms} ms, {hedges} hedges, {retries} retries, {rate:.0}/s");
-        }
-        eprintln!();
-    });
+    let mut second = Second::default();
+    let report = simulate_watched(&profile, &policy, &mut |misses, now| second.see(misses, now));
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+/// What was seen of this second.
+#[derive(Default)]
+struct Second {
+    number: u64,
+    /// By registry: the most that ran at once.
+    peaks: Vec<u32>,
+}
+
+impl Second {
+    fn see(&mut self, misses: &Misses<Waiter>, now: Moment) {
+        let stats = |number| misses.registry_stats(number, now);
+        let all: Vec<RegistryStats> = (0..=u8::MAX).map_while(stats).collect();
+        self.peaks.resize(all.len(), 0);
+        for (peak, one) in self.peaks.iter_mut().zip(&all) {
+            *peak = (*peak).max(one.running);
+        }
+        if now.0 / S == self.number {
+            return;
+        }
+        self.number = now.0 / S;
+        for (number, (one, peak)) in all.iter().zip(&mut self.peaks).enumerate() {
+            let RegistryStats { limit, queued, breaker, hedges, retries, rate_per_s, .. } = one;
+            eprint!(
+                "{:4} s  registry {number}: peak {peak:4} of {limit:4}, {queued:3} queued, {breaker:?}",
+                self.number
+            );
+            eprint!(", second try after {} ms", one.patience_us / 1000);
+            eprintln!(", {hedges} second tries, {retries} retries, {rate_per_s:.0}/s");
+            *peak = 0;
+        }
+    }
 }
 
 /// Changes one setting; times are in milliseconds.

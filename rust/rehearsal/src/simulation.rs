@@ -29,20 +29,16 @@ pub fn simulate(profile: &Profile, policy: &Policy) -> Report {
     simulate_watched(profile, policy, &mut |_, _| {})
 }
 
-/// The same, and `watch` sees the miss path at the end of each second of its time.
+/// The same, and `watch` sees the miss path after each thing that happens.
 pub fn simulate_watched(
     profile: &Profile,
     policy: &Policy,
     watch: &mut dyn FnMut(&Misses<Waiter>, Moment),
 ) -> Report {
     let mut simulation = Simulation::new(profile, policy);
-    let mut second_us = SECOND_US;
     while let Some(at_us) = simulation.next_us() {
-        while second_us <= at_us {
-            watch(&simulation.misses, Moment(second_us));
-            second_us += SECOND_US;
-        }
         simulation.step(at_us);
+        watch(&simulation.misses, Moment(at_us));
     }
     Report::new(&simulation.score, &simulation.registries)
 }

@@ -194,7 +194,7 @@ impl<W> Misses<W> {
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
-            && guard.budget.take(now);
+            && guard.budget.take(0.0, now);
         if may {
             guard.counted.retries += 1;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
@@ -232,13 +232,17 @@ impl<W> Misses<W> {
         self.arm(number);
     }
 
-    /// Begins a second try while the first goes on, if its registry has room and the budget allows.
+    /// Begins a second try while the first goes on, if its registry has room and the budget allows: half of it is kept
+    /// for retries, and for what several customers wait for.
     fn try_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
-        let Some(registry) = self.flights.all.get(number).map(|flight| flight.registry) else { return true };
+        let Some(flight) = self.flights.all.get(number) else { return true };
+        let registry = flight.registry;
+        let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
         let room = self.room(registry, now);
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
-        let may =
-            room == Room::Now && guard.breaker.state() == stats::Breaker::Closed && guard.budget.take(now);
+        let may = room == Room::Now
+            && guard.breaker.state() == stats::Breaker::Closed
+            && guard.budget.take(rest, now);
         if may {
             guard.counted.hedges += 1;
             self.begin(number, now, acts);

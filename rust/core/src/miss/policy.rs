@@ -59,10 +59,10 @@ impl Default for Policy {
             patience_min_us: 250 * MS,
             fetches_max: 400,
             waiters_max: 4000,
-            queue_max: 500,
-            queue_wait_us: 100 * MS,
+            queue_max: 32,
+            queue_wait_us: 300 * MS,
             memo_max: 4096,
-            retry_share: 0.1,
+            retry_share: 0.08,
             retries_per_s: 2.0,
         }
     }

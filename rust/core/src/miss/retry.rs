@@ -41,13 +41,13 @@ impl Budget {
         self.saved = (self.saved + self.share).min(SAVED_MAX);
     }
 
-    /// Takes a further try; false when none is left, and nothing is taken.
-    pub(super) fn take(&mut self, now: Moment) -> bool {
+    /// Takes a further try; false when that would leave less than `rest`, and nothing is taken.
+    pub(super) fn take(&mut self, rest: f64, now: Moment) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "microseconds of days have room in a float")]
         let passed_s = now.since(self.counted_at) as f64 / S as f64;
         self.counted_at = self.counted_at.max(now);
         self.saved = (self.saved + passed_s * self.per_s).min(SAVED_MAX);
-        let has = self.saved >= 1.0;
+        let has = self.saved >= 1.0 + rest;
         if has {
             self.saved -= 1.0;
         }
@@ -91,11 +91,15 @@ mod tests {
     fn the_budget_is_a_share_and_a_little() {
         let mut budget = Budget::new(0.1, 2.0);
         let start = Moment(0);
-        assert_eq!((0..100).filter(|_| budget.take(start)).count(), 10, "what five seconds bring");
+        assert_eq!((0..100).filter(|_| budget.take(0.0, start)).count(), 10, "what five seconds bring");
         (0..50).for_each(|_| budget.earn());
-        assert_eq!((0..100).filter(|_| budget.take(start)).count(), 4, "a tenth of 50, but for rounding");
-        assert_eq!((0..100).filter(|_| budget.take(start + 3 * S)).count(), 6);
+        assert_eq!(
+            (0..100).filter(|_| budget.take(0.0, start)).count(),
+            4,
+            "a tenth of 50, but for rounding"
+        );
+        assert_eq!((0..100).filter(|_| budget.take(0.0, start + 3 * S)).count(), 6);
         (0..10_000).for_each(|_| budget.earn());
-        assert_eq!((0..1000).filter(|_| budget.take(start + 900 * S)).count(), 100, "no more is saved");
+        assert_eq!((0..1000).filter(|_| budget.take(0.0, start + 900 * S)).count(), 100, "no more is saved");
     }
 }

@@ -25,6 +25,13 @@ pub(super) struct Chain {
     last: Option<usize>,
 }
 
+impl Chain {
+    /// Do two or more wait?
+    pub(super) fn has_several(&self) -> bool {
+        self.first != self.last
+    }
+}
+
 /// Everybody who waits.
 #[derive(Debug)]
 pub(super) struct Waiters<W> {
