@@ -6,8 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format simulate bench-core image clean
-.PHONY: help demo build fire millions test test-rust test-python test-all lint format image clean
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench bench-core fire millions clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +40,9 @@ lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure 
 simulate: ## Overhead, evictions and hit ratio of the region, counted: two minutes
 	cargo run --locked --release --quiet --package backendify-core --example simulate
 
+bench: build bench/.venv/.stamp ## Beside nginx, Varnish, axum, Granian and FastAPI: half an hour, best on an idle machine
+	PYTHONPATH=python bench/.venv/bin/python bench/compare.py $(BENCH)
+
 bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine
 	cargo bench --locked --package backendify-core --bench region
 
@@ -58,12 +60,18 @@ fire: build ## The service under fire, in a container of 128 MB, against its goa
 	$(BIN)/python bench/fire.py $(PARTS)
 
 clean: ## Forget what was built
-	rm -rf $(VENV) target
+	rm -rf $(VENV) target bench/.venv bench/.tools bench/peers/axum_moka/target
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+bench/.venv/.stamp: pyproject.toml
+	$(PYTHON) -m venv bench/.venv
+	bench/.venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	bench/.venv/bin/python -m pip install --quiet --group bench
 	touch $@
 
 $(VENV)/.built: $(STAMP) $(RUST_SOURCES) pyproject.toml

@@ -10,12 +10,12 @@ from servers import Knows, Server
 SAMPLE = 500
 
 
-class Untrue(Exception):
+class UntrueError(Exception):
     """A server's answer is not the right one."""
 
 
 def check(server: Server, process: Process, lists: Lists) -> int:
-    """Ask for a sample, and give how many answers were right: all. Raises :class:`Untrue`."""
+    """Ask for a sample, and give how many answers were right: all. Raises :class:`UntrueError`."""
     if server.knows is Knows.NOTHING:
         return 0
     sample = lists.sample(SAMPLE)
@@ -23,5 +23,5 @@ def check(server: Server, process: Process, lists: Lists) -> int:
     for target, (status, body) in zip(targets, answers(process.port, targets), strict=True):
         if status != 200 or json.loads(body) != sample[target]:
             text = body.decode(errors="replace")
-            raise Untrue(f"{server.name}: {target}: {status} {text}; expected {sample[target]}")
+            raise UntrueError(f"{server.name}: {target}: {status} {text}; expected {sample[target]}")
     return len(targets)

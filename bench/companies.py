@@ -9,8 +9,9 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from backendify.rehearsal.companies import isle_of_man
 from varied import LETTERS, ROWS_MOVED, Varied
+
+from backendify.rehearsal.companies import isle_of_man
 
 COUNTRY = "im"
 ASKED = 100_000  # companies known to the servers; those behind them are the misses

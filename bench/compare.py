@@ -111,8 +111,7 @@ def _stage(folder: Path, lists: Lists, running: ExitStack) -> Stage:
     fill_origin(stage, lists.companies())
     registry = [str(PYTHON / "python"), str(ROOT / "bench" / "registry.py"), str(stage.registry_port)]
     for command, port in ((registry, stage.registry_port), (origin(stage), stage.origin_port)):
-        log = folder / f"{port}.log"
-        running.enter_context(Process(command, port, core=LOAD_CORE, log=log))
+        running.enter_context(Process(command, port, folder / f"{port}.log", core=LOAD_CORE))
     return stage
 
 

@@ -19,7 +19,7 @@ class Lists:
         self._folder = folder
         self._companies = Companies()
         places = list(range(ASKED))
-        random.Random(SEED).shuffle(places)
+        random.Random(SEED).shuffle(places)  # noqa: S311 - the same in each run
         self.known = [target(self._companies.number(place)) for place in places]
         self._next: dict[int, int] = {}
         """By a server's port: the place from where on it knows nothing."""
@@ -36,7 +36,7 @@ class Lists:
 
     def sample(self, count: int) -> dict[str, dict[str, str | bool]]:
         """Give so many known companies: what is to be told, by target."""
-        places = random.Random(SEED + 1).sample(range(ASKED), count)
+        places = random.Random(SEED + 1).sample(range(ASKED), count)  # noqa: S311
         return {
             target(company.number): company.told() for company in map(self._companies.__getitem__, places)
         }
@@ -60,7 +60,7 @@ class Lists:
     def mixed_requests(self, server: Process, count: int, *, known_of_ten: int) -> Path:
         """Write requests for known companies, and so many of ten for unknown ones."""
         unknown = iter(self._unknown(server, count * (10 - known_of_ten) // 10))
-        draws = random.Random(SEED + server.port)
+        draws = random.Random(SEED + server.port)  # noqa: S311
         known = (draws.choice(self.known) for _ in range(count))
         mixed = (
             asked

@@ -108,7 +108,7 @@ def closed(
 class Paced:
     """Requests at a given rate, until told otherwise or for so long; several may run at once."""
 
-    def __init__(self, server: Process, urls: Path, *, rate: float, seconds: float) -> None:
+    def __init__(self, urls: Path, *, rate: float, seconds: float) -> None:
         command = ["taskset", "--cpu-list", str(LOAD_CORE), str(OHA), "--no-tui", "--output-format", "json"]
         command += ["-c", str(CONNECTIONS), "-q", str(round(rate)), "-z", f"{round(seconds)}s"]
         command += [
@@ -142,9 +142,9 @@ class Paced:
         )
 
 
-def paced(server: Process, urls: Path, *, rate: float, seconds: float) -> Open:
+def paced(urls: Path, *, rate: float, seconds: float) -> Open:
     """Ask at a rate, each request for a random one of the list."""
-    return Paced(server, urls, rate=rate, seconds=seconds).result()
+    return Paced(urls, rate=rate, seconds=seconds).result()
 
 
 def _fields() -> Sequence[str]:

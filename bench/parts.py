@@ -123,7 +123,7 @@ def latency(running: Running, lists: Lists, wanted: Wanted, hits: Runs) -> dict[
     urls = {process.port: lists.known_urls(process) for process in able.values()}
 
     def ask(process: Process, _: int) -> dict[str, Any]:
-        return paced(process, urls[process.port], rate=rate, seconds=wanted.seconds).told()
+        return paced(urls[process.port], rate=rate, seconds=wanted.seconds).told()
 
     return {"rate_per_s": rate, "runs": _in_turn(able, wanted.rounds, ask)}
 
@@ -157,15 +157,15 @@ def beside(running: Running, lists: Lists, wanted: Wanted) -> dict[str, Runs]:
 
     def together(process: Process, _: int) -> dict[str, Any]:
         urls = lists.unknown_urls(process, 20_000)
-        others = Paced(process, urls, rate=MISSES_PER_S, seconds=wanted.seconds + 1)
+        others = Paced(urls, rate=MISSES_PER_S, seconds=wanted.seconds + 1)
         time.sleep(0.5)
         found = closed(process, lists.known_requests, seconds=wanted.seconds).told()
         return found | {"misses": others.result().told()}
 
     def at_a_rate(process: Process, _: int) -> dict[str, Any]:
         urls = lists.unknown_urls(process, 20_000)
-        others = Paced(process, urls, rate=MISSES_PER_S, seconds=wanted.seconds)
-        found = paced(process, lists.known_urls(process), rate=HITS_PER_S, seconds=wanted.seconds).told()
+        others = Paced(urls, rate=MISSES_PER_S, seconds=wanted.seconds)
+        found = paced(lists.known_urls(process), rate=HITS_PER_S, seconds=wanted.seconds).told()
         return found | {"misses": others.result().told()}
 
     those = dict(running.of(Knows.REGISTRY))

@@ -7,6 +7,7 @@ from typing import Any
 from parts import median
 
 WIDTH, ROW, TOP, LEFT, RIGHT = 760, 30, 56, 230, 90
+FONT = 'font-family="sans-serif" font-size="13"'
 OURS_COLOUR, PEER_COLOUR = "#1a7f37", "#8c959f"
 
 
@@ -31,7 +32,7 @@ def plotted(told: Mapping[str, Any]) -> str:
     about = f"{told['date'][:10]}, commit {told['commit'][:10]}, {told['machine']}"
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT}>',
             "<title>Hits a second, one core for the server</title>",
             f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
             '<text x="12" y="22" font-size="15">Hits a second, one core for the server, 64 connections</text>',

@@ -25,18 +25,18 @@ class Process:
         self,
         command: Sequence[str],
         port: int,
+        log: Path,
         *,
         core: int = SERVER_CORE,
         environment: Mapping[str, str] | None = None,
-        log: Path,
-        files: Path | None = None,
     ) -> None:
         self.command, self.port, self.core = list(command), port, core
-        self._files = files
-        self._environment = os.environ | (environment or {})
-        self._log = log
+        self.files: Path | None = None
+        """The folder where it keeps what it knows, if it does so in files."""
         self.started_s = 0.0
         """From the start of the process until it answered 200."""
+        self._environment = os.environ | (environment or {})
+        self._log = log
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
@@ -53,14 +53,17 @@ class Process:
             process_group=0,
         )
         try:
-            while not self._is_ready():
-                if self._process.poll() is not None or time.monotonic() > begun_s + READY_S_MAX:
-                    raise RuntimeError(f"{' '.join(self.command)} did not start; its log is {self._log}")
-                time.sleep(POLL_S)
+            self._wait(begun_s + READY_S_MAX)
         except BaseException:
             self._end()
             raise
         self.started_s = time.monotonic() - begun_s
+
+    def _wait(self, until_s: float) -> None:
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > until_s:
+                raise RuntimeError(f"{' '.join(self.command)} did not start: {self._log.read_text()}")
+            time.sleep(POLL_S)
 
     def __exit__(self, *_: object) -> None:
         self._end()
@@ -102,7 +105,7 @@ class Process:
 
     def file_bytes(self) -> int:
         """Sum up the memory that its files take: whole blocks. 0 for those that keep nothing in files."""
-        walk = os.walk(self._files) if self._files else []
+        walk = os.walk(self.files) if self.files else []
         return sum((Path(where) / name).stat().st_blocks * 512 for where, _, names in walk for name in names)
 
 

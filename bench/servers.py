@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
-from backendify._core import Question, Region
 from companies import COUNTRY, Company
 from process import Process, free_port
+
+from backendify._core import Question, Region
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -92,9 +93,9 @@ class Server:
         """Prepare to start it."""
         port = free_port()
         log = stage.folder / f"{_file_name(self.name)}.log"
-        files = stage.folder / f"nginx-{port}" if self.name == NGINX else None
-        command, environment = self.command(stage, port), self.environment(stage)
-        return Process(command, port, environment=environment, log=log, files=files)
+        process = Process(self.command(stage, port), port, log, environment=self.environment(stage))
+        process.files = stage.folder / f"nginx-{port}" if self.name == NGINX else None
+        return process
 
 
 def ours(stage: Stage, port: int, *more: str) -> list[str]:

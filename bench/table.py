@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loads import SATURATED
 from parts import median
 from servers import OURS_ROW
 
 MIB = 1 << 20
+OPEN_COLUMNS = ("per s", "p50 ms", "p99 ms", "p99.9 ms")
 Told = Mapping[str, Any]
+Runs = list[dict[str, Any]]
 
 
 def tables(told: Told) -> str:
@@ -32,57 +35,69 @@ def tables(told: Told) -> str:
     return "\n".join(lines)
 
 
-def _rates(part: str, runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    yield f"\n{part + ', closed loop':<34}{'per s':>9}{'ours is':>9}{'p50 ms':>8}{'p99 ms':>8}{'CPU µs':>8}{'not 200':>9}{'stolen':>8}  rounds"
+def _rates(part: str, runs: Mapping[str, Runs]) -> Iterator[str]:
+    columns = ("per s", "ours is", "p50 ms", "p99 ms", "CPU µs", "not 200", "stolen", "tries")
+    yield _line(f"\n{part}, closed loop", *columns, "  rounds")
     own = median(runs[OURS_ROW], "per_s")
     for name, those in runs.items():
         per_s = median(those, "per_s")
-        figures = f"{per_s:>9,.0f}{own / per_s:>8.2f}x{median(those, 'p50_ms'):>8.2f}{median(those, 'p99_ms'):>8.2f}"
-        figures += (
-            f"{median(those, 'server_cpu_us'):>8.1f}{sum(run['not_200'] + run['broken'] for run in those):>9}"
+        figures = (
+            f"{per_s:,.0f}",
+            f"{own / per_s:.2f}x",
+            *(f"{median(those, key):.2f}" for key in ("p50_ms", "p99_ms", "server_cpu_us")),
+            f"{sum(run['not_200'] + run['broken'] for run in those)}",
+            f"{max(run['stolen'] for run in those):.0%}",
+            f"{sum(run['tries'] for run in those)}",
         )
-        figures += f"{max(run['stolen'] for run in those):>8.0%}"
-        marks = " *" if max(run["load_core"] for run in those) > 0.97 else ""
-        yield f"{name:<34}{figures}  {' '.join(str(run['per_s']) for run in those)}{marks}"
+        rounds = " ".join(str(run["per_s"]) for run in those)
+        is_bound = max(run["load_core"] for run in those) > SATURATED
+        yield _line(name, *figures, f"  {rounds}{' (the load was busy)' if is_bound else ''}")
 
 
 def _latencies(part: Told) -> Iterator[str]:
-    yield f"\n{'hits at ' + format(part['rate_per_s'], ',.0f') + '/s, open loop':<34}{'per s':>9}{'p50 ms':>8}{'p99 ms':>8}{'p99.9':>8}"
+    yield _line(f"\nhits at {part['rate_per_s']:,.0f}/s, open loop", *OPEN_COLUMNS)
     for name, runs in part["runs"].items():
-        yield f"{name:<34}{_open(runs)}"
+        yield _line(name, *_open(runs))
 
 
 def _beside(part: Told) -> Iterator[str]:
-    yield f"\n{'hits beside 500 misses/s':<34}{'alone':>9}{'beside':>9}{'share':>8}{'p99 ms':>8}{'misses':>8}{'p99 ms':>8}"
+    columns = ("alone", "beside", "share", "p99 ms", "misses", "p99 ms")
+    yield _line("\nhits beside 500 misses/s", *columns)
     for name, runs in part["together"].items():
         alone, per_s = median(part["alone"][name], "per_s"), median(runs, "per_s")
         others = [run["misses"] for run in runs]
-        figures = f"{alone:>9,.0f}{per_s:>9,.0f}{per_s / alone:>8.0%}{median(runs, 'p99_ms'):>8.2f}"
-        yield f"{name:<34}{figures}{median(others, 'per_s'):>8.0f}{median(others, 'p99_ms'):>8.2f}"
-    yield f"\n{'5,000 hits/s and 500 misses/s':<34}{'per s':>9}{'p50 ms':>8}{'p99 ms':>8}{'p99.9':>8}"
+        figures = (f"{alone:,.0f}", f"{per_s:,.0f}", f"{per_s / alone:.0%}", f"{median(runs, 'p99_ms'):.2f}")
+        yield _line(name, *figures, f"{median(others, 'per_s'):,.0f}", f"{median(others, 'p99_ms'):.2f}")
+    yield _line("\n5,000 hits/s and 500 misses/s", *OPEN_COLUMNS)
     for name, runs in part["at_a_rate"].items():
-        yield f"{name:<34}{_open(runs)}"
-        yield f"{'  its misses':<34}{_open([run['misses'] for run in runs])}"
+        yield _line(name, *_open(runs))
+        yield _line("  its misses", *_open([run["misses"] for run in runs]))
 
 
-def _open(runs: list[dict[str, Any]]) -> str:
-    latencies = "".join(f"{median(runs, key):>8.2f}" for key in ("p50_ms", "p99_ms", "p99_9_ms"))
-    return f"{median(runs, 'per_s'):>9,.0f}{latencies}"
+def _open(runs: Runs) -> tuple[str, ...]:
+    latencies = (f"{median(runs, key):.2f}" for key in ("p50_ms", "p99_ms", "p99_9_ms"))
+    return (f"{median(runs, 'per_s'):,.0f}", *latencies)
 
 
 def _memory(part: Told) -> Iterator[str]:
-    yield f"\n{'memory, MiB':<34}{'idle':>9}{'warm':>9}{'loaded':>9}{'files':>9}{'B a company':>13}{'of the cache':>14}"
+    yield _line("\nmemory, MiB", "idle", "warm", "loaded", "files", "B/company", "of cache")
     for name, weights in part.items():
-        resident = "".join(f"{weights[when]['rss'] / MIB:>9.1f}" for when in ("idle", "warm", "loaded"))
-        files = f"{weights['loaded']['files'] / MIB:>9.1f}"
-        cache = f"{weights['cache_a_company']:>14.1f}" if "cache_a_company" in weights else ""
-        yield f"{name:<34}{resident}{files}{weights['added_a_company']:>13.1f}{cache}"
+        resident = (f"{weights[when]['rss'] / MIB:.1f}" for when in ("idle", "warm", "loaded"))
+        files = f"{weights['loaded']['files'] / MIB:.1f}"
+        cache = f"{weights['cache_a_company']:.1f}" if "cache_a_company" in weights else ""
+        yield _line(name, *resident, files, f"{weights['added_a_company']:.1f}", cache)
 
 
-def _starts(runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    yield f"\n{'start':<34}{'s to 200':>9}{'RSS MiB':>9}"
+def _starts(runs: Mapping[str, Runs]) -> Iterator[str]:
+    yield _line("\nstart", "s to 200", "RSS MiB")
     for name, those in runs.items():
-        yield f"{name:<34}{median(those, 'started_s'):>9.2f}{median(those, 'rss_bytes') / MIB:>9.1f}"
+        yield _line(name, f"{median(those, 'started_s'):.3f}", f"{median(those, 'rss_bytes') / MIB:.1f}")
+
+
+def _line(name: str, *cells: str) -> str:
+    """Write a row; a cell that begins with spaces is longer than others, and the last."""
+    begin = "\n" if name.startswith("\n") else ""
+    return begin + f"{name.strip():<34}" + "".join(c if c.startswith("  ") else f"{c:>10}" for c in cells)
 
 
 def _goals(goals: list[dict[str, Any]]) -> Iterator[str]:

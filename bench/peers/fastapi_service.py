@@ -47,7 +47,7 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem(Exception):
+class NoAnswerError(Exception):
     """Why there is no company to tell."""
 
     status: int
@@ -73,7 +73,7 @@ class Service:
         if company := self._known.get(key):
             return company, True
         if key in self._unknown or key[0] not in self._registries:
-            raise Problem(404)
+            raise NoAnswerError(404)
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.create_task(self._fetch(key))
@@ -82,14 +82,14 @@ class Service:
             # The fetch outlives the customer who began it.
             return await asyncio.wait_for(asyncio.shield(flight), DEADLINE_S), False
         except TimeoutError:
-            raise Problem(504) from None
+            raise NoAnswerError(504) from None
 
     def _land(self, key: Key, flight: asyncio.Task[Company]) -> None:
         del self._flights[key]
         problem = flight.exception()
         if problem is None:
             self._known[key] = flight.result()
-        elif isinstance(problem, Problem) and problem.status == 404:
+        elif isinstance(problem, NoAnswerError) and problem.status == 404:
             self._unknown[key] = None
 
     async def _fetch(self, key: Key) -> Company:
@@ -102,18 +102,18 @@ class Service:
                     async for chunk in reply.aiter_raw():
                         body += chunk
                         if len(body) > BODY_BYTES_MAX:
-                            raise Problem(502)
+                            raise NoAnswerError(502)
         except (httpx.HTTPError, TimeoutError):
-            raise Problem(504) from None
+            raise NoAnswerError(504) from None
         match reply.status_code:
             case 200:
                 return read(reply.headers.get("content-type", ""), body)
             case 404:
-                raise Problem(404)
+                raise NoAnswerError(404)
             case 429 | 503:
-                raise Problem(504)
+                raise NoAnswerError(504)
             case _:
-                raise Problem(502)
+                raise NoAnswerError(502)
 
 
 def read(content_type: str, body: bytes) -> Company:
@@ -124,10 +124,10 @@ def read(content_type: str, body: bytes) -> Company:
         name, date = told[name_key], told.get(date_key)
         until = None if date is None else datetime.fromisoformat(date)
         if not isinstance(name, str) or (until and until.tzinfo is None):
-            raise Problem(502)
+            raise NoAnswerError(502)
         return Company(name, until and until.astimezone(UTC), time.monotonic())
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise Problem(502) from None
+        raise NoAnswerError(502) from None
 
 
 def answer(number: str, company: Company, *, hit: bool) -> Response:
@@ -152,7 +152,7 @@ def written(until: datetime) -> str:
     return (text.rstrip("0") if "." in text else text) + "Z"
 
 
-def refusal(problem: Problem) -> Response:
+def refusal(problem: NoAnswerError) -> Response:
     """Say why there is no company."""
     body = json.dumps({"status": problem.status, "detail": DETAILS[problem.status]})
     fields = {"Cache-Control": "no-store"}
@@ -181,13 +181,13 @@ def create_app(registries: dict[str, str]) -> FastAPI:
     ) -> Response:
         try:
             found, hit = await request.app.state.service.find((country_iso.lower(), number))
-        except Problem as problem:
+        except NoAnswerError as problem:
             return refusal(problem)
         return answer(number, found, hit=hit)
 
     @app.exception_handler(RequestValidationError)
     async def bad_query(_request: Request, _error: RequestValidationError) -> Response:
-        return refusal(Problem(400))
+        return refusal(NoAnswerError(400))
 
     return app
 
