@@ -4,7 +4,6 @@
 the text before it and `expected` behind it.
 """
 
-import ipaddress
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -20,7 +19,6 @@ _BYTES_OF = {"T": 1 << 40, "G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
 _DURATION = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)")
 _COUNT = re.compile(r"[0-9]{1,15}")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 # Neither a file system nor a TOML file takes these; surrogates stand for bytes that are not UTF-8.
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _SHOWN_CHARS_MAX = 80
@@ -220,41 +218,6 @@ class Switch(Kind[bool]):
     def toml(self, value: bool) -> str:  # noqa: FBT001 - the value is what is written
         """Write a switch as TOML."""
         return "true" if value else "false"
-
-
-class FieldName(Kind[str]):
-    """The name of a header field: a token (RFC 9110 §5.1), in small letters."""
-
-    metavar = "NAME"
-    expected = "the name of a header field"
-
-    def parse(self, text: str) -> str:
-        """Read a name, in whatever case."""
-        if not _TOKEN.fullmatch(text):
-            message = "is not the name of a header field"
-            raise ValueError(message)
-        return text.lower()
-
-
-class Networks(Kind[tuple[str, ...]]):
-    """Networks and addresses, with commas between them; none at all is `off`."""
-
-    metavar = "NETWORKS|off"
-    expected = "networks or addresses such as 10.0.0.0/8,fd00::1, or off"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """Read networks; bits beyond a network's own are refused."""
-        if text == "off":
-            return ()
-        try:
-            return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(","))
-        except ValueError:
-            message = "names something that is no network"
-            raise ValueError(message) from None
-
-    def write(self, value: tuple[str, ...]) -> str:
-        """Write networks as they are read."""
-        return ",".join(value) or "off"
 
 
 class Raw(Kind[str]):

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from backendify.address import Address, Host, HostPort
+from backendify.client import FieldName, Networks
 from backendify.option import (
     AuthorityFile,
     Choice,
     Count,
     Duration,
-    FieldName,
     File,
     Kind,
     Maybe,
-    Networks,
     Raw,
     Size,
     Switch,

@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::arrivals::{Arrival, Arrivals};
+use crate::clock::Clock;
 use crate::connection::{Pool, Reply, ask, connect};
 use crate::ideal::Ideal;
 use crate::profile::Customers;
-use crate::registry::{Clock, Registry};
+use crate::registry::Registry;
 use crate::score::{Asked, Score, Try};
 
 /// More customers at once than this are not let in: their requests count as failed and late.

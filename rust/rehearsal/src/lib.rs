@@ -15,6 +15,7 @@ mod draws; // chance that comes out the same each time
 mod truth; // what is so about a company
 mod behaviour; // how a registry meets one request
 mod load; // what a registry saw
+mod clock; // since when
 mod registry; // a registry, with sockets
 mod arrivals; // who asks for what, and when
 mod connection; // one request and its reply

@@ -1,41 +1,22 @@
 //! A registry with sockets, and what it saw.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::behaviour::{Bucket, Outcome, Turn};
+use crate::clock::Clock;
 use crate::load::Load;
 use crate::profile::{Away, Registry as Behaviour, Throttle};
 use crate::truth::Company;
 
 /// A request's head may be so long.
 const HEAD_BYTES_MAX: usize = 16_384;
-
-/// Microseconds since the customers began to come; 0 before.
-#[derive(Debug, Default)]
-pub(crate) struct Clock(Cell<Option<Instant>>);
-
-impl Clock {
-    /// Begins to count.
-    pub(crate) fn start(&self) {
-        self.0.set(Some(Instant::now()));
-    }
-
-    pub(crate) fn now_us(&self) -> u64 {
-        self.0.get().map_or(0, |start| start.elapsed().as_micros() as u64)
-    }
-
-    /// The instant at this time.
-    pub(crate) fn at(&self, time_us: u64) -> Instant {
-        self.0.get().unwrap_or_else(Instant::now) + Duration::from_micros(time_us)
-    }
-}
 
 /// A fake registry.
 pub(crate) struct Registry {

@@ -12,10 +12,11 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use crate::arrivals::Arrivals;
+use crate::clock::Clock;
 use crate::customer::Crowd;
 use crate::ideal::Ideal;
 use crate::profile::{Profile, US_PER_S};
-use crate::registry::{Clock, Registry};
+use crate::registry::Registry;
 use crate::report::Report;
 use crate::score::{Score, Tally};
 

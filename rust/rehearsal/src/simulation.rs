@@ -13,9 +13,10 @@ use backendify_core::outcome::{Fault, Outcome};
 use backendify_core::registry::{BadReply, Company as Told200};
 
 use crate::arrivals::{Arrival, Arrivals};
+use crate::clock::Clock;
 use crate::ideal::Ideal;
 use crate::profile::Profile;
-use crate::registry::{Clock, Met, Registry};
+use crate::registry::{Met, Registry};
 use crate::report::Report;
 use crate::score::{Asked, Score, Try};
 use crate::truth::Company;

@@ -1,4 +1,6 @@
 //! The course of a fetch: admitted or queued, begun, patient or not, retried, landed.
+//!
+//! It is over 300 lines: one fetch's steps call one another, and are followed best on one page.
 
 use std::sync::Arc;
 

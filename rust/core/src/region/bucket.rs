@@ -3,7 +3,7 @@
 //! A reader takes the state, reads, and takes the state again: what it read counts only when both are the same and nobody
 //! held the bucket (a sequence lock; the fences are those of Boehm, "Can seqlocks get along with programming language
 //! memory models?", 2012). What lies here may be damaged or change under the reader, so every number is cut to the page
-//! before it is used, and every loop ends.
+//! before it is used, and every loop ends. It is over 300 lines: one page's whole protocol.
 
 use super::age::{Ages, BootTime};
 use super::checksum::Checksum;
