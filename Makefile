@@ -40,7 +40,7 @@ lint: build ## Formatting, ruff, mypy, stubtest, clippy, and what the structure 
 simulate: ## Overhead, evictions and hit ratio of the region, counted: two minutes
 	cargo run --locked --release --quiet --package backendify-core --example simulate
 
-bench: build bench/.venv/.stamp ## Beside nginx, Varnish, axum, Granian and FastAPI: half an hour, best on an idle machine
+bench: build bench/.venv/.stamp ## Beside nginx, Varnish, axum, Granian and FastAPI: long, best on an idle machine
 	PYTHONPATH=python bench/.venv/bin/python bench/compare.py $(BENCH)
 
 bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine

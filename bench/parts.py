@@ -67,7 +67,6 @@ def warmed(servers: list[Server], stage: Stage, lists: Lists) -> Iterator[Runnin
             server.name: {"idle": _weigh_empty(server, stage, processes[server.name])} for server in servers
         }
         asking = [server.name for server in servers if server.knows in {Knows.REGISTRY, Knows.ORIGIN}]
-        # Those who ask the origin come after it has learnt from asking itself.
         begun_s = time.monotonic()
         warm([processes[name].port for name in asking], lists.known)
         print(f"warmed in {time.monotonic() - begun_s:.0f} s", flush=True)

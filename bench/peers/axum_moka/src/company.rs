@@ -32,8 +32,10 @@ impl Company {
             serde_json::from_slice(body)
                 .map(|V1 { cn, closed_on }| Self { name: cn, active_until: closed_on })
         } else if kind.eq_ignore_ascii_case("application/x-company-v2") {
-            serde_json::from_slice(body)
-                .map(|V2 { company_name, dissolved_on }| Self { name: company_name, active_until: dissolved_on })
+            serde_json::from_slice(body).map(|V2 { company_name, dissolved_on }| Self {
+                name: company_name,
+                active_until: dissolved_on,
+            })
         } else {
             return Err(Failure::Unusable);
         };
