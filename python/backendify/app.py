@@ -121,6 +121,9 @@ class Service:
                     answered=int(counts["answered"]),
                     failed=int(counts["failed"]),
                     running=int(counts["running"]),
+                    limit=int(counts["limit"]),
+                    queued=int(counts["queued"]),
+                    breaker_open=bool(counts["open"]),
                 )
                 for country, counts in zip(self._countries, self.app.registry_stats(), strict=True)
             ),

@@ -30,7 +30,16 @@ STATS = Stats(
     customers_waiting=12,
     registries=(
         RegistryStats(country="ru", asked=6_001, answered=5_990, failed=5, running=6),
-        RegistryStats(country="us", asked=4_002, answered=3_000, failed=997, running=5),
+        RegistryStats(
+            country="us",
+            asked=4_002,
+            answered=3_000,
+            failed=997,
+            running=5,
+            limit=7,
+            queued=3,
+            breaker_open=True,
+        ),
     ),
     rss_bytes=61_000_000,
     memory_limit_bytes=134_217_728,
@@ -143,6 +152,12 @@ def test_metrics_as_prometheus_reads_them() -> None:
     assert samples["backendify_cache_records",] == 777_006
     assert samples["backendify_registry_failed_total", "us"] == 997
     assert samples["backendify_registry_fetches_running", "ru"] == 6
+    assert samples["backendify_registry_fetches_limit", "us"] == 7
+    assert samples["backendify_registry_queued", "us"] == 3
+    assert (
+        samples["backendify_registry_breaker_open", "ru"],
+        samples["backendify_registry_breaker_open", "us"],
+    ) == (0, 1)
     assert samples["backendify_build_info", "1.2.3"] == 1
     assert samples["backendify_uptime_seconds",] == 93_784.5
     assert samples["backendify_memory_limit_bytes",] == 134_217_728

@@ -72,8 +72,14 @@ def _registries(stats: Stats) -> Iterator[_Metric]:
     ):
         samples = {labels: getattr(registry, name) for labels, registry in by_country.items()}
         yield _Metric(f"registry_{name}_total", "counter", text, samples)
-    running = {labels: registry.running for labels, registry in by_country.items()}
-    yield _Metric("registry_fetches_running", "gauge", "Fetches under way.", running)
+    for name, metric, text in (
+        ("running", "registry_fetches_running", "Fetches under way."),
+        ("limit", "registry_fetches_limit", "How many fetches may run at the moment."),
+        ("queued", "registry_queued", "Questions that wait for room."),
+        ("breaker_open", "registry_breaker_open", "1 while the registry is away and not asked."),
+    ):
+        samples = {labels: int(getattr(registry, name)) for labels, registry in by_country.items()}
+        yield _Metric(metric, "gauge", text, samples)
 
 
 def _counter(name: str, text: str, value: float) -> _Metric:

@@ -33,6 +33,12 @@ class RegistryStats:
     failed: int
     """Fetches that brought neither."""
     running: int
+    limit: int = 0
+    """How many may run at the moment: it adapts to what the registry bears."""
+    queued: int = 0
+    """Questions that wait for room."""
+    breaker_open: bool = False
+    """Whether the registry is away, and its customers are refused at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
