@@ -20,7 +20,15 @@ async def never(*_: object) -> None:
     raise AssertionError(message)
 
 
-APP = App(["im", "gg"], REGION, on_miss=never, on_refresh=None, on_lifespan=never)
+APP = App(
+    ["im", "gg"],
+    REGION,
+    policy={},
+    refreshes_ahead=False,
+    wake=lambda: None,
+    on_miss=never,
+    on_lifespan=never,
+)
 
 
 def hit(company_id: str, country: str) -> Any:  # noqa: ANN401 - JSON
