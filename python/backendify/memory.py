@@ -35,7 +35,7 @@ CONNECTIONS_MAX: Final = 16_384  # one core serves no more
 
 HEADROOM_PERCENT: Final = 10
 REGION_PERCENT_OF_LIMIT: Final = 40
-REGION_PERCENT_OF_LEFT: Final = 62  # binds in small containers, where the base weighs most
+REGION_PERCENT_OF_LEFT: Final = 63  # binds in small containers, where the base weighs most
 REGION_BYTES_MIN: Final = 1 * MIB
 REGION_BYTES_MAX: Final = 800 * MIB  # by itself; some twenty million companies. More is for the user to say
 

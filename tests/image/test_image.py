@@ -88,6 +88,37 @@ async def test_it_serves_within_its_limits(image: str) -> None:
             docker("rm", "--force", container)
 
 
+async def test_containers_over_one_volume_share_it_or_are_refused(image: str) -> None:
+    companies = isle_of_man()
+    number = next(iter(companies))
+    volume = docker("volume", "create")
+    containers = []
+    try:
+        async with Registry(Behaviour(), companies) as registry:
+            place = ["--network", "host", "--memory", "128m", "--volume", f"{volume}:/tmp"]
+            told = ["--host", "127.0.0.1", "--admin", "off", "--cache-size", "8M", "--lame-duck", "0s"]
+            told += ["--cache-path", "/tmp/shared.cache"]  # noqa: S108 - the volume
+            for found in ("fwd", "hit"):
+                port = free_port()
+                options = [*told, "--port", str(port), f"im={registry.url}"]
+                containers.append(docker("run", "--detach", *place, image, *options))
+                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                    await _until_ready(client)
+                    answer = await client.get("/company", params={"id": number, "country_iso": "im"})
+                    assert answer.json()["name"] == companies[number].name
+                    assert found in answer.headers["cache-status"]
+            assert registry.counts.requests == 1, "what one container keeps the other tells"
+            options = [*told, "--port", str(free_port()), f"gg={registry.url}"]
+            command = ["docker", "run", "--rm", *place, image, *options]
+            refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: ASYNC221
+            assert refused.returncode == 2
+            assert "in use by a service with another configuration" in refused.stderr
+    finally:
+        if containers:
+            docker("rm", "--force", *containers)
+        docker("volume", "rm", "--force", volume)
+
+
 async def _until_ready(client: httpx.AsyncClient) -> None:
     for _ in range(600):
         try:
