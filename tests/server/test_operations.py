@@ -64,6 +64,9 @@ async def test_operators_see_what_customers_cannot() -> None:
             "answered": 2,
             "failed": 0,
             "running": 0,
+            "limit": 20,
+            "queued": 0,
+            "breaker_open": False,
         }
         assert "backendify_hits_total 2" in (await operators.get("/metrics")).text
         assert (await operators.get("/healthz")).status_code == 200

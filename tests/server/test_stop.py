@@ -12,6 +12,29 @@ from backendify.rehearsal.companies import Company
 from backendify.rehearsal.registry import Registry
 
 COMPANIES = {"1": Company("1", "One"), "2": Company("2", "Two")}
+MANY = (
+    "at",
+    "be",
+    "ch",
+    "de",
+    "dk",
+    "es",
+    "fi",
+    "fr",
+    "gb",
+    "gg",
+    "ie",
+    "im",
+    "it",
+    "lu",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "se",
+    "us",
+)
+AT_FIRST = 20  # a registry is asked for so many at once until it has answered
 
 
 async def test_lame_duck_then_drain() -> None:
@@ -52,11 +75,17 @@ async def test_sigterm_with_three_hundred_hanging_fetches(turn: int) -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
         service.running(
-            {"im": registry.url}, "--registry-concurrency", "300", "--fetch-timeout", "60s",
-            "--lame-duck", "0s", "--drain", "1s", "--deadline", "100ms",
+            dict.fromkeys(MANY[:15], registry.url), "--fetch-timeout", "60s", "--tries", "1",
+            "--lame-duck", "0s", "--drain", "1s", "--deadline", "2s",
         ) as running,
     ):  # fmt: skip
-        asked = [asyncio.create_task(running.get(f"{turn}-{number}")) for number in range(300)]
+        asked = [
+            asyncio.create_task(running.get(f"{turn}-{number}", country))
+            for country in MANY[:15]
+            for number in range(AT_FIRST)
+        ]
+        while registry.counts.waiting < 300:
+            await asyncio.sleep(0.01)
         assert {answer.status_code for answer in await asyncio.gather(*asked)} == {504}
         assert registry.counts.waiting == 300
         assert await running.stop() == 0
@@ -71,10 +100,15 @@ async def test_sigterm_while_customers_wait() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
         service.running(
-            {"im": registry.url}, "--lame-duck", "0s", "--drain", "5s", "--deadline", "1500ms"
+            dict.fromkeys(MANY[:5], registry.url), *service.ONCE,
+            "--lame-duck", "0s", "--drain", "5s", "--deadline", "1500ms",
         ) as running,
-    ):
-        asked = [asyncio.create_task(running.get(f"{number}")) for number in range(100)]
+    ):  # fmt: skip
+        asked = [
+            asyncio.create_task(running.get(f"{number}", country))
+            for country in MANY[:5]
+            for number in range(AT_FIRST)
+        ]
         while registry.counts.waiting < 100:
             await asyncio.sleep(0.01)
         running.process.send_signal(signal.SIGTERM)
