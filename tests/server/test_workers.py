@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -111,6 +112,38 @@ async def test_killing_workers_loses_no_service_and_no_answer() -> None:
             assert answer.json()["name"] == COMPANIES[number].name
         assert await running.stop() == 0
     assert "Traceback" not in "".join(running.lines)
+
+
+async def test_a_cap_holds_over_all_workers_and_a_death_costs_none_of_it() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=100), {}) as registry,
+        service.running(
+            {"im": registry.url}, *ONCE, "--workers", "2", "--registry-concurrency", "3"
+        ) as running,
+    ):
+        counts = registry.counts
+
+        async def keep_asking(asker: int) -> None:
+            for number in itertools.count():
+                assert await ask(running, f"{asker}-{number}") in {0, 404, 503, 504}
+
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(keep_asking(asker)) for asker in range(12)]
+            for turn in range(3):
+                async with asyncio.timeout(20):
+                    while counts.waiting < 3:
+                        await asyncio.sleep(0.001)
+                    assert counts.waiting_peak == 3
+                    if turn < 2:
+                        os.kill(workers_of(running)[turn], signal.SIGKILL)
+                    # The registry hears of the dead worker's connections a moment after the others know it dead.
+                    await asyncio.sleep(0.1)
+                    counts.waiting_peak = counts.waiting
+                    while counts.waiting < 3 or len(workers_of(running)) < 2:
+                        await asyncio.sleep(0.001)
+            for task in asking:
+                task.cancel()
+        assert counts.waiting_peak == 3
 
 
 async def test_answers_survive_a_restart(tmp_path: Path) -> None:

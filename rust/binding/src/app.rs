@@ -148,12 +148,16 @@ impl App {
         client_limit: Option<(u32, Option<String>, Vec<String>)>,
     ) -> PyResult<Self> {
         let limiter = client_limit.map(|(per_s, header, proxies)| Limiter::new(per_s, header, &proxies));
-        let policy = policy::read(policy, countries.len())?;
+        let (policy, workers) = policy::read(policy, countries.len())?;
         let [seed, _] = clock::seed();
+        let rules = match region.get().ledger() {
+            Some(ledger) if workers > 1 => miss::Misses::beside_others(policy, seed, ledger),
+            _ => miss::Misses::new(policy, seed),
+        };
         Ok(Self {
             countries: Countries::new(&countries).map_err(|bad| PyValueError::new_err(bad.to_string()))?,
             region,
-            misses: Misses::new(policy, seed, wake),
+            misses: Misses::new(rules, wake),
             on_miss,
             on_lifespan,
             limiter: limiter.transpose()?,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backendify_core::answer::{Answer, Miss};
-use backendify_core::miss::{self, Act, Moment, Policy, Told, TryId};
+use backendify_core::miss::{self, Act, Moment, Told, TryId};
 use pyo3::prelude::*;
 
 use crate::app::App;
@@ -41,9 +41,9 @@ pub(crate) struct Work {
 }
 
 impl Misses {
-    pub(crate) fn new(policy: Policy, seed: u64, wake: Py<PyAny>) -> Self {
+    pub(crate) fn new(rules: miss::Misses<Customer>, wake: Py<PyAny>) -> Self {
         Self {
-            rules: Mutex::new(miss::Misses::new(policy, seed)),
+            rules: Mutex::new(rules),
             work: Mutex::default(),
             wake,
             is_woken: AtomicBool::new(false),

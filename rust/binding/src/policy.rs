@@ -7,10 +7,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Reads the settings, for so many registries; what is left out has its default.
+/// Reads the settings, for so many registries: a worker's policy, and how many workers there are. What is left out has its
+/// default.
 ///
 /// Raises `ValueError` for a name that is none, and what a value raises that is no whole number.
-pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<Policy> {
+pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<(Policy, u32)> {
     let mut policy = Policy::default();
     let mut caps = Caps::default();
     let mut workers = 1;
@@ -29,7 +30,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<Pol
     }
     caps.concurrency_start = caps.concurrency_start.min(caps.concurrency_max);
     policy.registries = vec![caps; registries];
-    Ok(policy.shared_by(workers))
+    Ok((policy.shared_by(workers), workers))
 }
 
 /// The counters by their names.
@@ -49,7 +50,7 @@ pub(crate) fn stats(stats: &Stats) -> HashMap<&'static str, u64> {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 pub(crate) fn registry_stats(stats: RegistryStats) -> HashMap<&'static str, f64> {
     HashMap::from([
-        ("running", f64::from(stats.running)),
+        ("running", stats.running as f64),
         ("limit", f64::from(stats.limit)),
         ("queued", stats.queued as f64),
         ("open", f64::from(u8::from(stats.breaker == Breaker::Open))),

@@ -14,13 +14,19 @@
 //! ```
 
 mod act; // what is asked and told, and what is to be done
+mod ledger; // what all workers keep together
 mod moment; // when
 mod policy; // how long, how often, how many
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod explored; // every order of steps of the tally
 mod flight; // join: one fetch a question
 mod waiters; // who waits, and who runs out of time first
 mod memo; // refuse: it failed just now
 mod breaker; // refuse: the registry fails
 mod guard; // allow: all that is known of one registry
+mod room; // may another try begin, beside all others
+mod tally; // how many there are
 mod limit; // how many at once
 mod pace; // how many a second
 mod pause; // not now, it says
@@ -40,6 +46,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 pub use act::{Act, Question, Told, Tried, TryId};
+pub use ledger::{LINE_WORDS, Ledger, forget_worker};
 pub use moment::{MS, Moment, S};
 pub use policy::{Caps, Policy, TRIES_MAX};
 pub use stats::{Breaker, RegistryStats, Stats};
@@ -49,6 +56,7 @@ use chance::Chance;
 use course::{Refusals, Try};
 use flight::{Flight, Flights};
 use guard::Guard;
+use ledger::{Alone, Line};
 use memo::Memo;
 use timers::Timers;
 use waiters::Waiters;
@@ -62,6 +70,8 @@ pub struct Misses<W> {
     tries: Slab<Try>,
     tries_begun: u64,
     guards: Vec<Guard>,
+    /// Tries of all workers, over all registries.
+    all: Line,
     memo: Memo,
     refusals: Refusals,
     /// By flight.
@@ -79,7 +89,17 @@ impl<W> Misses<W> {
     /// Nothing is under way yet. `seed` makes the jitter and the hash: a secret, another one in each worker.
     #[must_use]
     pub fn new(policy: Policy, seed: u64) -> Self {
-        let guards = policy.registries.iter().map(|caps| Guard::new(*caps, &policy)).collect();
+        let ledger = Alone::new(policy.registries.len());
+        Self::beside_others(policy, seed, Arc::new(ledger))
+    }
+
+    /// The same for one of several workers, who keep to the policy's caps together.
+    #[must_use]
+    pub fn beside_others(policy: Policy, seed: u64, ledger: Arc<dyn Ledger>) -> Self {
+        let guards = policy.registries.iter().zip(0..=u8::MAX).map(|(caps, registry)| {
+            Guard::new(*caps, &policy, Line::new(Arc::clone(&ledger), Some(registry)))
+        });
+        let guards = guards.collect();
         let memo = Memo::new(policy.memo_max);
         Self {
             policy,
@@ -88,6 +108,7 @@ impl<W> Misses<W> {
             tries: Slab::new(),
             tries_begun: 0,
             guards,
+            all: Line::new(ledger, None),
             memo,
             refusals: Refusals::new(),
             timers: Timers::new(),
@@ -153,7 +174,7 @@ impl<W> Misses<W> {
         };
         let hash = self.flights.hash(question);
         let is_wanted = guard.is_idle(now)
-            && self.tries.len() * 2 < self.policy.fetches_max
+            && self.all.tally().total() * 2 < self.policy.fetches_max
             && self.flights.find(hash, question).is_none()
             && self.memo.find(hash, question, now).is_none();
         if is_wanted {

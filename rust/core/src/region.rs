@@ -23,6 +23,8 @@ mod layout;
 #[cfg(not(feature = "shuttle"))]
 mod lease;
 #[cfg(not(feature = "shuttle"))]
+mod ledger;
+#[cfg(not(feature = "shuttle"))]
 mod lock;
 mod lookup;
 #[cfg(not(feature = "shuttle"))]
@@ -35,7 +37,7 @@ mod plain;
 mod registries;
 mod shift;
 mod store;
-mod sync;
+pub(crate) mod sync;
 #[cfg(test)]
 #[cfg(not(feature = "shuttle"))]
 mod tests;
@@ -163,7 +165,7 @@ impl Region {
         let is_new = opened != Opened::Attached;
         let Identity { seed, lifetimes, .. } = identity;
         let region = Self::over(mapping, buckets, seed, lifetimes, owner, members.into(), is_new);
-        region.forget_leases();
+        region.succeed();
         Ok((region, opened))
     }
 

@@ -9,8 +9,12 @@
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
 //! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out.
+//!
+//! Each worker judges by its own results. But a breaker that one of them opens is open for all, and so is one that is
+//! closed; all send one probe together.
 
 use super::chance::Chance;
+use super::ledger::{Line, Word};
 use super::moment::{MS, Moment, S};
 use super::stats;
 
@@ -46,22 +50,19 @@ pub(super) enum Verdict {
     Probe,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Closed,
-    Open { since: Moment, probe_at: Moment },
-}
+/// The lowest bit of [`Word::Turned`].
+const OPEN: u64 = 1;
 
 /// The health of one registry.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
-    state: State,
+    line: Line,
+    /// When it last turned, and to what, as far as the rest of this knows.
+    turned: u64,
     /// For each second of the window: (results, failures).
     seconds: [(u32, u32); WINDOW_S],
     /// The second, since the clock's start, to which the window reaches.
     second: u64,
-    /// When it last opened or closed: what began before says nothing of how the registry is now.
-    turned_at: Moment,
     /// Since when it is in trouble.
     trouble_at: Option<Moment>,
     /// In a row.
@@ -75,12 +76,12 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(line: Line) -> Self {
         Self {
-            state: State::Closed,
+            line,
+            turned: 0,
             seconds: [(0, 0); WINDOW_S],
             second: 0,
-            turned_at: Moment(0),
             trouble_at: None,
             failed: 0,
             connects_failed: 0,
@@ -91,29 +92,29 @@ impl Breaker {
     }
 
     /// Open or closed.
-    pub(super) const fn state(&self) -> stats::Breaker {
-        match self.state {
-            State::Closed => stats::Breaker::Closed,
-            State::Open { .. } => stats::Breaker::Open,
-        }
+    pub(super) fn state(&self) -> stats::Breaker {
+        if self.line.load(Word::Turned) & OPEN == 0 { stats::Breaker::Closed } else { stats::Breaker::Open }
     }
 
-    /// How often it opened.
+    /// How often this worker opened it.
     pub(super) const fn opened(&self) -> u64 {
         self.opened
     }
 
     /// May a question be asked now? A probe that is allowed is expected to go out.
-    pub(super) fn ask(&mut self, now: Moment, chance: &mut Chance) -> Verdict {
-        match self.state {
-            State::Closed => Verdict::Ask,
-            State::Open { probe_at, .. } if now < probe_at => Verdict::Refuse,
-            State::Open { since, .. } => {
-                let apart_us = (now.since(since) / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
-                self.state = State::Open { since, probe_at: now + jittered(apart_us, chance) };
-                Verdict::Probe
-            }
+    pub(super) fn ask(&self, now: Moment, chance: &mut Chance) -> Verdict {
+        let turned = self.line.load(Word::Turned);
+        if turned & OPEN == 0 {
+            return Verdict::Ask;
         }
+        let probe_at = self.line.load(Word::ProbeAt);
+        if now < Moment(probe_at) {
+            return Verdict::Refuse;
+        }
+        let outage_us = now.since(moment_of(turned));
+        let apart_us = (outage_us / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
+        let next_at = now + jittered(apart_us, chance);
+        if self.line.change(Word::ProbeAt, probe_at, next_at.0) { Verdict::Probe } else { Verdict::Refuse }
     }
 
     /// A try that began then ended. True when this closed the breaker or opened it.
@@ -121,22 +122,15 @@ impl Breaker {
         if health == Health::Well {
             self.hear(now);
         }
-        if begun < self.turned_at {
+        self.follow();
+        // When it last opened or closed: what began before says nothing of how the registry is now.
+        if begun < moment_of(self.turned) {
             return false;
         }
-        match (self.state, health) {
-            (State::Open { .. }, Health::Well) => {
-                self.close(now);
-                true
-            }
-            (State::Open { .. }, Health::Failing | Health::Away) => false,
-            (State::Closed, _) => {
-                let opens = self.fails(health, begun, now);
-                if opens {
-                    self.open(now, chance);
-                }
-                opens
-            }
+        match (self.turned & OPEN, health) {
+            (OPEN, Health::Well) => self.turn(now, 0),
+            (OPEN, Health::Failing | Health::Away) => false,
+            _ => self.fails(health, begun, now) && self.open(now, chance),
         }
     }
 
@@ -170,25 +164,35 @@ impl Breaker {
         if begun <= self.heard_at {
             return false;
         }
+        self.follow();
         self.silent += 1;
-        let opens = self.state == State::Closed && self.silent >= SILENT_MAX;
+        self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
+    }
+
+    /// False when another worker was faster.
+    fn open(&mut self, now: Moment, chance: &mut Chance) -> bool {
+        let opens = self.turn(now, OPEN);
         if opens {
-            self.open(now, chance);
+            self.line.store(Word::ProbeAt, (now + jittered(PROBE_APART_US_MIN, chance)).0);
+            self.opened += 1;
         }
         opens
     }
 
-    fn open(&mut self, now: Moment, chance: &mut Chance) {
-        self.opened += 1;
-        self.turned_at = now;
-        self.state = State::Open { since: now, probe_at: now + jittered(PROBE_APART_US_MIN, chance) };
+    fn turn(&mut self, now: Moment, open: u64) -> bool {
+        let turns = self.line.change(Word::Turned, self.turned, now.0 << 1 | open);
+        self.follow();
+        turns
     }
 
-    fn close(&mut self, now: Moment) {
-        self.state = State::Closed;
-        self.turned_at = now;
-        (self.failed, self.connects_failed, self.silent, self.trouble_at) = (0, 0, 0, None);
-        self.seconds = [(0, 0); WINDOW_S];
+    /// Forgets what was counted before the breaker turned, whoever turned it.
+    fn follow(&mut self) {
+        let turned = self.line.load(Word::Turned);
+        if turned != self.turned {
+            self.turned = turned;
+            (self.failed, self.connects_failed, self.silent, self.trouble_at) = (0, 0, 0, None);
+            self.seconds = [(0, 0); WINDOW_S];
+        }
     }
 
     /// Counts a result, and gives (results, failures) of the window.
@@ -211,12 +215,17 @@ impl Breaker {
     }
 }
 
+/// When the breaker turned, by its word.
+const fn moment_of(turned: u64) -> Moment {
+    Moment(turned >> 1)
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "less than ten")]
 const fn place(second: u64) -> usize {
     (second % WINDOW_S as u64) as usize
 }
 
-/// Three quarters to all of it, so that workers do not probe in step and none waits longer than it should.
+/// Three quarters to all of it, so that services do not probe in step and none waits longer than it should.
 fn jittered(us: u64, chance: &mut Chance) -> u64 {
     us - chance.up_to(us / 4)
 }
@@ -230,7 +239,7 @@ mod tests {
     type Fed = &'static [(Health, usize, u64)];
 
     fn fed(results: Fed) -> stats::Breaker {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
         for (health, count, at_s) in results {
             for _ in 0..*count {
                 breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
@@ -265,7 +274,7 @@ mod tests {
     #[test]
     fn silence_opens_it_when_nothing_was_heard_since() {
         for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
-            let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+            let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
             breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
             for _ in 0..SILENT_MAX {
                 breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_word_ends_the_silence() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
         for at in 1..10 * u64::from(SILENT_MAX) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
@@ -288,19 +297,18 @@ mod tests {
 
     #[test]
     fn what_breaks_at_one_instant_is_one_event() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
         let broke = START + S;
-        assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
         // What began after it tells how the registry is.
         for (health, opens) in [(Health::Failing, true), (Health::Well, false)] {
-            let mut breaker = breaker.clone();
+            let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+            assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
             assert_eq!(breaker.count(health, broke + 1, broke + 2, &mut chance), opens);
         }
     }
 
     #[test]
     fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
@@ -318,7 +326,7 @@ mod tests {
 
     #[test]
     fn only_a_right_reply_begun_since_closes_it() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
         let opened = START + S;
         breaker.open(opened, &mut chance);
         for (health, begun, closes) in [
@@ -332,5 +340,30 @@ mod tests {
         assert_eq!(breaker.ask(opened + 2 * S, &mut chance), Verdict::Ask);
         // What failed before does not open it again.
         assert!((0..19).all(|_| !breaker.count(Health::Failing, START, opened + 3 * S, &mut chance)));
+    }
+
+    #[test]
+    fn what_one_worker_learns_holds_for_all() {
+        let line = Line::alone();
+        let mut chance = Chance::new(1);
+        let [mut one, mut other] = [Breaker::new(line.clone()), Breaker::new(line)];
+        let fail = |breaker: &mut Breaker, times: u64, chance: &mut Chance| {
+            (0..times).any(|_| breaker.count(Health::Failing, START, START, chance))
+        };
+        assert!(!fail(&mut other, 19, &mut chance));
+        assert!(fail(&mut one, 20, &mut chance));
+        assert_eq!(other.state(), stats::Breaker::Open);
+        assert!(!fail(&mut other, 1, &mut chance), "it is open already");
+        let probes = |at: Moment, chance: &mut Chance| {
+            [&one, &other].iter().filter(|breaker| breaker.ask(at, chance) == Verdict::Probe).count()
+        };
+        assert_eq!(probes(START + S, &mut chance), 1, "one for all");
+        assert_eq!(probes(START + 2 * S, &mut chance), 1);
+        assert!(other.count(Health::Well, START + S, START + 2 * S, &mut chance));
+        assert_eq!(one.state(), stats::Breaker::Closed);
+        let later = START + 3 * S;
+        let opens = (0..19).any(|_| one.count(Health::Failing, later, later, &mut chance));
+        assert!(!opens, "what was counted before it turned counts no more");
+        assert_eq!((one.opened(), other.opened()), (1, 0));
     }
 }

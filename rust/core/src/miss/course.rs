@@ -10,7 +10,7 @@ use super::flight::Flight;
 use super::guard::Room;
 use super::lesson::{self, Burden, Lesson};
 use super::moment::Moment;
-use super::{retry, share, stats};
+use super::{retry, stats};
 use crate::outcome::{Outcome, Silence};
 
 /// One request to a registry that runs.
@@ -47,15 +47,15 @@ impl<W> Misses<W> {
     pub(super) fn admit(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get(number) else { return };
         let (registry, is_probe) = (flight.registry, flight.is_probe);
-        let room = self.room(registry, now);
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return };
         if guard.breaker.state() == stats::Breaker::Open && !is_probe {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
-        // A probe needs no room at its registry: what hangs there says nothing about now.
-        if room == Room::Now || is_probe && self.tries.len() < self.policy.fetches_max {
+        let room = if is_probe { self.claim_probe(registry) } else { self.claim(registry, now) };
+        if room == Room::Now {
             return self.begin(number, now, acts);
         }
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
             return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
         }
@@ -68,18 +68,8 @@ impl<W> Misses<W> {
         self.look_after_queue(registry, room);
     }
 
-    /// May this registry be asked now, by its own guard and by what the others leave?
-    fn room(&mut self, registry: u8, now: Moment) -> Room {
-        let running = self.tries.len();
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return Room::Full };
-        if share::has_room(guard.running as usize, running, self.policy.fetches_max) {
-            guard.room(now)
-        } else {
-            Room::Full
-        }
-    }
-
-    fn begin(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    /// Begins a flight's next try, for which room was claimed.
+    pub(super) fn begin(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
         let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else { return };
@@ -88,7 +78,6 @@ impl<W> Misses<W> {
         let id = TryId::new(self.tries_begun, entry.key());
         *slot = Some(entry.key());
         entry.insert(Try { id, flight: number, begun: now, first_byte_at: None });
-        guard.running += 1;
         guard.pace.begin(now);
         guard.counted.tries += 1;
         if flight.tries == 0 {
@@ -120,9 +109,8 @@ impl<W> Misses<W> {
             for slot in &mut flight.running {
                 *slot = slot.filter(|running| *running != number);
             }
-            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
-                guard.running -= 1;
-            }
+            let registry = flight.registry;
+            self.give_back(registry);
         }
         Some(ended)
     }
@@ -240,14 +228,16 @@ impl<W> Misses<W> {
         let Some(flight) = self.flights.all.get(number) else { return true };
         let registry = flight.registry;
         let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
-        let room = self.room(registry, now);
+        if self.claim(registry, now) != Room::Now {
+            return false;
+        }
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
-        let may = room == Room::Now
-            && guard.breaker.state() == stats::Breaker::Closed
-            && guard.budget.take(rest, now);
+        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.take(rest, now);
         if may {
             guard.counted.hedges += 1;
             self.begin(number, now, acts);
+        } else {
+            self.give_back(registry);
         }
         may
     }
@@ -292,15 +282,15 @@ impl<W> Misses<W> {
         self.settle(number, &Arc::clone(told), acts);
     }
 
-    /// The registry's breaker opened or closed: who waits for room waits in vain, or not any more.
-    fn refuse_queue(&mut self, registry: u8, acts: &mut Vec<Act<W>>) {
+    /// While the registry's breaker is open, who waits for room waits in vain. Is it?
+    pub(super) fn refuse_queue(&mut self, registry: u8, acts: &mut Vec<Act<W>>) -> bool {
         let told = Arc::clone(&self.refusals.unreachable);
         loop {
-            let Some(guard) = self.guards.get(usize::from(registry)) else { return };
+            let Some(guard) = self.guards.get(usize::from(registry)) else { return true };
             if guard.breaker.state() == stats::Breaker::Closed {
-                return;
+                return false;
             }
-            let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) else { return };
+            let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) else { return true };
             self.settle(oldest, &told, acts);
         }
     }
@@ -325,6 +315,9 @@ impl<W> Misses<W> {
         if let Some(registry) = self.flights.all.get(number).map(|flight| usize::from(flight.registry)) {
             if let Some(guard) = self.guards.get_mut(registry) {
                 guard.queue.remove(number, &mut self.flights.all);
+                if guard.queue.len() == 0 {
+                    guard.set_waiting(false);
+                }
             }
         }
         let Some(mut flight) = self.flights.remove(number) else { return };
@@ -332,44 +325,6 @@ impl<W> Misses<W> {
         while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
         }
-    }
-
-    /// Begins what waits and has room now, the newest first.
-    pub(super) fn serve_queues(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
-        for registry in 0..=u8::MAX {
-            let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-            if guard.queue.len() > 0 {
-                self.serve_queue(registry, now, acts);
-            }
-        }
-    }
-
-    fn serve_queue(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) {
-        loop {
-            let room = self.room(registry, now);
-            let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
-            match guard.queue.newest() {
-                Some(newest) if room == Room::Now => {
-                    guard.queue.remove(newest, &mut self.flights.all);
-                    self.begin(newest, now, acts);
-                }
-                _ => return self.look_after_queue(registry, room),
-            }
-        }
-    }
-
-    /// Sets the time at which a queue's oldest gives up, or at which there may be room.
-    fn look_after_queue(&mut self, registry: u8, room: Room) {
-        let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-        let Some((_, since)) = guard.queue.oldest(&self.flights.all) else {
-            return self.registry_timers.clear(usize::from(registry));
-        };
-        let gives_up_at = since + self.policy.queue_wait_us;
-        let due = match room {
-            Room::At(at) => gives_up_at.min(at),
-            Room::Now | Room::Full => gives_up_at,
-        };
-        self.registry_timers.set(usize::from(registry), due);
     }
 }
 

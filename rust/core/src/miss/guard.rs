@@ -3,6 +3,7 @@
 use super::breaker::Breaker;
 use super::chance::Chance;
 use super::latency::Latencies;
+use super::ledger::Line;
 use super::lesson::{Burden, Lesson};
 use super::limit::Limit;
 use super::moment::{Moment, S};
@@ -23,14 +24,14 @@ pub(super) enum Room {
     Now,
     /// When time comes.
     At(Moment),
-    /// When another try ends.
+    /// When another try ends, here or at another worker.
     Full,
 }
 
 /// One registry.
 #[derive(Debug)]
 pub(super) struct Guard {
-    pub(super) running: u32,
+    pub(super) line: Line,
     pub(super) limit: Limit,
     pub(super) pace: Pace,
     pub(super) pause: Pause,
@@ -42,10 +43,14 @@ pub(super) struct Guard {
     patience: Patience,
     patience_age: u32,
     terms: Terms,
+    /// When this worker looks again, while others wait for room too.
+    pub(super) look_at: Moment,
+    /// Have the others been told that this worker waits?
+    is_waiting: bool,
 }
 
 impl Guard {
-    pub(super) fn new(caps: Caps, policy: &Policy) -> Self {
+    pub(super) fn new(caps: Caps, policy: &Policy, line: Line) -> Self {
         let latencies = Latencies::new();
         let terms = Terms {
             min_us: policy.patience_min_us.min(policy.deadline_us),
@@ -55,11 +60,10 @@ impl Guard {
         };
         let patience = Patience::of(&latencies, terms);
         Self {
-            running: 0,
-            limit: Limit::new(caps),
+            limit: Limit::new(caps, line.clone()),
             pace: Pace::new(),
-            pause: Pause::default(),
-            breaker: Breaker::new(),
+            pause: Pause::new(line.clone()),
+            breaker: Breaker::new(line.clone()),
             budget: Budget::new(policy.retry_share, policy.retries_per_s),
             queue: Queue::default(),
             counted: RegistryStats::default(),
@@ -67,6 +71,9 @@ impl Guard {
             patience,
             patience_age: 0,
             terms,
+            look_at: Moment(0),
+            is_waiting: false,
+            line,
         }
     }
 
@@ -80,7 +87,7 @@ impl Guard {
         if self.pause.left_us(now) > 0 {
             return Room::At(self.pause.until());
         }
-        if self.running >= self.limit.get() {
+        if self.running() >= self.limit.get() as usize {
             return Room::Full;
         }
         match self.pace.wait_us(now) {
@@ -108,7 +115,7 @@ impl Guard {
         }
         if self.breaker.state() == stats::Breaker::Closed {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
-            self.limit.count(lesson.burden != Burden::Borne, self.running + 1, self.patience.usual, now);
+            self.limit.count(lesson.burden != Burden::Borne, self.running() + 1, self.patience.usual, now);
         }
         let turned = self.breaker.count(lesson.health, begun, now, chance);
         self.restart_if_open(turned);
@@ -143,13 +150,26 @@ impl Guard {
         self.breaker.state() == stats::Breaker::Closed
             && self.pause.left_us(now) == 0
             && self.queue.len() == 0
-            && self.running < self.limit.get().div_ceil(2)
+            && self.running() < self.limit.get().div_ceil(2) as usize
+    }
+
+    /// Tries under way, of all workers.
+    pub(super) fn running(&self) -> usize {
+        self.line.tally().total()
+    }
+
+    /// Tells the other workers whether this one waits for room here.
+    pub(super) fn set_waiting(&mut self, is_waiting: bool) {
+        if self.is_waiting != is_waiting {
+            self.is_waiting = is_waiting;
+            self.line.tally().set_waiting(is_waiting);
+        }
     }
 
     /// What is counted of it.
     pub(super) fn stats(&self, now: Moment) -> RegistryStats {
         RegistryStats {
-            running: self.running,
+            running: self.running(),
             limit: self.limit.get(),
             queued: self.queue.len(),
             breaker: self.breaker.state(),

@@ -3,7 +3,10 @@
 //! Additive increase, multiplicative decrease (Chiu and Jain 1989), with TCP's slow start until the first loss (Jacobson
 //! 1988) and growth only while the limit is in use (RFC 7661). By loss and not by latency: limits that follow latency
 //! (gradient, Vegas) shed the healthy traffic of a registry that is merely slow.
+//!
+//! There is one limit for a registry, however many workers ask it: all learn it together, by the results of all.
 
+use super::ledger::{Line, Word};
 use super::moment::Moment;
 use super::policy::Caps;
 
@@ -15,67 +18,79 @@ const LOSS_TOLERATED: f64 = 0.1;
 /// A round trip with fewer results goes on: one loss among few says little.
 const ROUND_RESULTS_MIN: u32 = 20;
 
-/// How many tries may run at once.
+/// A result, as the round's word counts them; a loss is one more in its low half.
+const ONE_RESULT: u64 = 1 << 32;
+
+/// How many tries of all workers may run at once.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
-    most: f64,
-    /// Below it the limit doubles with each round trip, above it grows by one.
-    slow_start_below: f64,
-    caps: Caps,
-    round_began: Moment,
-    results: u32,
-    losses: u32,
+    line: Line,
+    start: f64,
+    max: f64,
 }
 
 impl Limit {
-    pub(super) fn new(caps: Caps) -> Self {
-        let caps = Caps { concurrency_max: caps.concurrency_max.max(1), ..caps };
-        let limit = f64::from(caps.concurrency_start).clamp(1.0, f64::from(caps.concurrency_max));
-        Self {
-            most: limit,
-            slow_start_below: f64::INFINITY,
-            caps,
-            round_began: Moment(0),
-            results: 0,
-            losses: 0,
-        }
+    pub(super) fn new(caps: Caps, line: Line) -> Self {
+        let max = f64::from(caps.concurrency_max.max(1));
+        Self { line, start: f64::from(caps.concurrency_start).clamp(1.0, max), max }
     }
 
     /// So many may run now.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the cap, a u32")]
-    pub(super) const fn get(&self) -> u32 {
-        self.most as u32
+    pub(super) fn get(&self) -> u32 {
+        self.most(self.line.load(Word::Limit)) as u32
     }
 
     /// A try ended while so many ran, itself included; `round_trip_us` is what one usually takes.
-    pub(super) fn count(&mut self, is_lost: bool, running: u32, round_trip_us: u64, now: Moment) {
-        let in_use = f64::from(running) * 2.0 >= self.most;
+    pub(super) fn count(&self, is_lost: bool, running: usize, round_trip_us: u64, now: Moment) {
+        #[expect(clippy::cast_precision_loss, reason = "tries that run: far below 2^53")]
+        let in_use = running as f64 * 2.0 >= self.most(self.line.load(Word::Limit));
         if !in_use {
             return;
         }
-        self.results += 1;
-        self.losses += u32::from(is_lost);
+        let round = self.line.add(Word::Round, ONE_RESULT + u64::from(is_lost));
         if !is_lost {
-            let step = if self.most < self.slow_start_below { 1.0 } else { 1.0 / self.most };
-            self.most = (self.most + step).min(f64::from(self.caps.concurrency_max));
+            let slow_start_below = f64::from_bits(self.line.load(Word::SlowStartBelow));
+            self.change(|most| {
+                let is_slow_start = slow_start_below == 0.0 || most < slow_start_below;
+                most + if is_slow_start { 1.0 } else { 1.0 / most }
+            });
         }
-        if now.since(self.round_began) >= round_trip_us && self.results >= ROUND_RESULTS_MIN {
-            if f64::from(self.losses) > LOSS_TOLERATED * f64::from(self.results) {
-                self.most = (self.most * DECREASE).max(1.0);
-                self.slow_start_below = self.most;
+        let (results, losses) = (low_half(round >> 32), low_half(round));
+        let is_over = now.since(Moment(self.line.load(Word::RoundBegan))) >= round_trip_us
+            && results >= ROUND_RESULTS_MIN;
+        // Where two workers end a round at once, it is ended once.
+        if is_over && self.line.change(Word::Round, round, 0) {
+            self.line.store(Word::RoundBegan, now.0);
+            if f64::from(losses) > LOSS_TOLERATED * f64::from(results) {
+                let most = self.change(|most| most * DECREASE);
+                self.line.store(Word::SlowStartBelow, most.to_bits());
             }
-            (self.round_began, self.results, self.losses) = (now, 0, 0);
         }
     }
 
     /// An outage begins. After it the registry is asked for a quarter of what it bore, or as at the start, if that is more,
     /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that.
-    pub(super) fn restart(&mut self) {
-        self.slow_start_below = self.most;
-        let start = f64::from(self.caps.concurrency_start).max(self.most / 4.0);
-        self.most = self.most.min(start).max(1.0);
-        (self.results, self.losses) = (0, 0);
+    pub(super) fn restart(&self) {
+        self.line.store(Word::SlowStartBelow, self.most(self.line.load(Word::Limit)).to_bits());
+        self.change(|most| most.min(self.start.max(most / 4.0)));
+        self.line.store(Word::Round, 0);
     }
+
+    /// Changes the limit, within its bounds, and gives what it is then. What another worker did meanwhile is kept.
+    fn change(&self, next: impl Fn(f64) -> f64) -> f64 {
+        let most = |word| next(self.most(word)).min(self.max).max(1.0).to_bits();
+        f64::from_bits(self.line.update(Word::Limit, most))
+    }
+
+    /// What the word says, within what this worker allows.
+    fn most(&self, word: u64) -> f64 {
+        if word == 0 { self.start } else { f64::from_bits(word).min(self.max).max(1.0) }
+    }
+}
+
+const fn low_half(word: u64) -> u32 {
+    (word & 0xffff_ffff) as u32
 }
 
 #[cfg(test)]
@@ -87,13 +102,13 @@ mod tests {
 
     /// The limit after so many round trips, each with as many results as the limit, of which every `loss_every`th is lost.
     fn after(round_trips: u64, loss_every: u32, caps: Caps) -> u32 {
-        let mut limit = Limit::new(caps);
+        let limit = Limit::new(caps, Line::alone());
         let mut count = 0;
         for round in 1..=round_trips {
             for _ in 0..limit.get() {
                 count += 1;
                 let now = Moment(round * ROUND_TRIP_US);
-                limit.count(count % loss_every == 0, limit.get(), ROUND_TRIP_US, now);
+                limit.count(count % loss_every == 0, limit.get() as usize, ROUND_TRIP_US, now);
             }
         }
         limit.get()
@@ -112,13 +127,13 @@ mod tests {
             let found = after(round_trips, loss_every, caps);
             assert!((least..=most).contains(&found), "{round_trips} {loss_every}: {found}");
         }
-        let limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 0 });
+        let limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 0 }, Line::alone());
         assert_eq!(limit.get(), 1, "one is always allowed");
     }
 
     #[test]
     fn one_decrease_a_round_trip_and_slow_growth_afterwards() {
-        let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 });
+        let limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 }, Line::alone());
         for _ in 0..100 {
             limit.count(true, 100, ROUND_TRIP_US, Moment(ROUND_TRIP_US));
         }
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_use_neither_grows_nor_shrinks() {
-        let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 });
+        let limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 }, Line::alone());
         for at in 0..1000 {
             limit.count(at % 2 == 0, 49, ROUND_TRIP_US, Moment(at * ROUND_TRIP_US));
         }
@@ -142,7 +157,7 @@ mod tests {
 
     #[test]
     fn after_an_outage_it_begins_with_a_quarter_and_soon_has_all() {
-        let mut limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 500 });
+        let limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 500 }, Line::alone());
         for _ in 0..380 {
             limit.count(false, 500, ROUND_TRIP_US, Moment(0));
         }

@@ -18,9 +18,9 @@ pub struct Policy {
     pub tries_max: u32,
     /// No second try for slowness earlier than this.
     pub patience_min_us: u64,
-    /// So many tries at once, over all registries.
+    /// So many tries at once, over all registries and workers.
     pub fetches_max: usize,
-    /// So many customers wait at once.
+    /// So many customers wait at once, at one worker, as all that follows.
     pub waiters_max: usize,
     /// So many questions wait for a registry to have room, each registry's own.
     pub queue_max: usize,
@@ -34,7 +34,7 @@ pub struct Policy {
     pub retries_per_s: f64,
 }
 
-/// How many tries at once a registry may be asked for.
+/// How many tries at once a registry may be asked for, by all workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caps {
     /// At first, and after an outage.
@@ -69,16 +69,12 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The share of one of `workers` that keep to this policy together: each cap divided, rounded up.
+    /// What one of `workers` may take by itself, rounded up, who keep to this policy together. Tries are not shared out:
+    /// they are counted over all workers, in a [`Ledger`](super::Ledger).
     #[must_use]
     pub fn shared_by(mut self, workers: u32) -> Self {
         let workers = workers.max(1);
         let many = workers as usize;
-        for caps in &mut self.registries {
-            caps.concurrency_start = caps.concurrency_start.div_ceil(workers);
-            caps.concurrency_max = caps.concurrency_max.div_ceil(workers);
-        }
-        self.fetches_max = self.fetches_max.div_ceil(many);
         self.waiters_max = self.waiters_max.div_ceil(many);
         self.queue_max = self.queue_max.div_ceil(many);
         self.memo_max = self.memo_max.div_ceil(many);

@@ -32,9 +32,9 @@ pub enum Breaker {
 /// Of one registry.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct RegistryStats {
-    /// Tries running.
-    pub running: u32,
-    /// How many may run at the moment.
+    /// Tries running, of all workers.
+    pub running: usize,
+    /// How many may run at the moment, of all workers.
     pub limit: u32,
     /// Questions that wait for room.
     pub queued: usize,
@@ -60,6 +60,6 @@ pub struct RegistryStats {
     pub throttled: u64,
     /// Questions that gave up waiting for room, since the start.
     pub gave_up: u64,
-    /// How often the breaker opened, since the start.
+    /// How often this worker opened the breaker, since the start.
     pub opened: u64,
 }

@@ -1,0 +1,409 @@
+//! Several workers, one service: what they keep together holds whoever asks, dies or comes anew.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backendify_core::miss::{
+    Act, Breaker, Caps, LINE_WORDS, Ledger, MS, Misses, Moment, Policy, Question, S, Told, Tried, TryId,
+    forget_worker,
+};
+use backendify_core::outcome::{Outcome, Silence};
+use proptest::prelude::*;
+
+const REGISTRIES: u8 = 2;
+/// Every worker that waits has looked once in this time: docs/miss-path.md.
+const LOOK_US: u64 = 8 * MS;
+
+/// Memory that all workers have, and who of them is dead, one bit a place.
+#[derive(Debug)]
+struct Shared {
+    words: Vec<AtomicU64>,
+    dead: AtomicU64,
+}
+
+impl Shared {
+    fn line(&self, number: usize) -> &[AtomicU64] {
+        &self.words[number * LINE_WORDS..(number + 1) * LINE_WORDS]
+    }
+
+    fn forget(&self, place: u8) {
+        (0..=usize::from(REGISTRIES)).for_each(|number| forget_worker(self.line(number), place));
+    }
+}
+
+#[derive(Debug)]
+struct Seat(Arc<Shared>, u8);
+
+impl Ledger for Seat {
+    fn line(&self, registry: Option<u8>) -> &[AtomicU64] {
+        self.0.line(registry.map_or(0, |registry| usize::from(registry) + 1))
+    }
+
+    fn place(&self) -> u8 {
+        self.1
+    }
+
+    fn bury(&self, places: &mut dyn Iterator<Item = u8>) {
+        let dead = self.0.dead.load(Ordering::Relaxed);
+        places.filter(|place| dead >> place & 1 == 1).for_each(|place| self.0.forget(place));
+    }
+}
+
+struct Worker {
+    place: u8,
+    misses: Misses<u32>,
+    tries: Vec<(TryId, u8)>,
+    answers: Vec<Outcome>,
+    /// Tries begun.
+    begun: usize,
+}
+
+/// All workers of a machine, on one clock that is set by hand.
+struct Machine {
+    policy: Policy,
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    places: u8,
+    asked: u32,
+    now: Moment,
+}
+
+impl Machine {
+    fn new(workers: usize, policy: Policy) -> Self {
+        let words = (0..(usize::from(REGISTRIES) + 1) * LINE_WORDS).map(|_| AtomicU64::new(0)).collect();
+        let shared = Arc::new(Shared { words, dead: AtomicU64::new(0) });
+        let mut machine =
+            Self { policy, shared, workers: Vec::new(), places: 0, asked: 0, now: Moment(5 * S) };
+        (0..workers).for_each(|_| machine.hire());
+        machine
+    }
+
+    fn with_caps(workers: usize, start: u32, max: u32) -> Self {
+        let caps = Caps { concurrency_start: start, concurrency_max: max };
+        Self::new(
+            workers,
+            Policy {
+                registries: vec![caps; usize::from(REGISTRIES)],
+                tries_max: 1,
+                queue_max: 1000,
+                ..Policy::default()
+            },
+        )
+    }
+
+    fn hire(&mut self) {
+        self.places += 1;
+        let worker = self.worker(self.places);
+        self.workers.push(worker);
+    }
+
+    fn worker(&self, place: u8) -> Worker {
+        let seat = Arc::new(Seat(Arc::clone(&self.shared), place));
+        let misses = Misses::beside_others(self.policy.clone(), place.into(), seat);
+        Worker { place, misses, tries: Vec::new(), answers: Vec::new(), begun: 0 }
+    }
+
+    /// Kills a worker. Its successor has its place, or another one.
+    fn kill(&mut self, worker: usize, has_its_place: bool) {
+        let mut place = self.workers[worker].place;
+        self.shared.dead.fetch_or(1 << place, Ordering::Relaxed);
+        if has_its_place {
+            self.shared.forget(place);
+            self.shared.dead.fetch_and(!(1 << place), Ordering::Relaxed);
+        } else {
+            self.places += 1;
+            place = self.places;
+        }
+        self.workers[worker] = self.worker(place);
+    }
+
+    fn ask(&mut self, worker: usize, registry: u8) {
+        self.asked += 1;
+        let id = self.asked.to_string();
+        self.step(worker, |misses, now, acts| misses.ask(Question { registry, id: &id }, 0, now, acts));
+    }
+
+    fn end(&mut self, worker: usize, nth: usize, tried: Tried) {
+        let (id, _) = self.workers[worker].tries.remove(nth);
+        self.step(worker, |misses, now, acts| misses.tried(id, tried, now, acts));
+    }
+
+    fn pass(&mut self, us: u64) {
+        let end = self.now + us;
+        let first = |machine: &Self| {
+            let due = |worker: &Worker| worker.misses.due().unwrap_or(Moment(u64::MAX));
+            machine.workers.iter().map(due).enumerate().min_by_key(|(_, due)| *due)
+        };
+        while let Some((worker, due)) = first(self).filter(|(_, due)| *due <= end) {
+            self.now = due.max(self.now);
+            self.step(worker, Misses::tick);
+        }
+        self.now = end;
+    }
+
+    fn step(&mut self, worker: usize, step: impl FnOnce(&mut Misses<u32>, Moment, &mut Vec<Act<u32>>)) {
+        let limits = self.limits();
+        let mut acts = Vec::new();
+        let Worker { misses, tries, answers, begun, .. } = &mut self.workers[worker];
+        step(misses, self.now, &mut acts);
+        let mut asked = Vec::new();
+        for act in acts {
+            match act {
+                Act::Try { id, registry, .. } => {
+                    tries.push((id, registry));
+                    asked.push(registry);
+                    *begun += 1;
+                }
+                Act::Abandon { id } => tries.retain(|(other, _)| *other != id),
+                Act::Answer { told, .. } => answers.push(told.outcome.clone()),
+            }
+        }
+        for registry in asked {
+            let limit = limits[usize::from(registry)].max(self.limits()[usize::from(registry)]);
+            let running = self.running(registry);
+            let is_open = self.stats(worker, registry).breaker == Breaker::Open;
+            assert!(is_open || running <= limit, "{running} at once, {limit} may be");
+            assert!(self.all() <= self.policy.fetches_max, "{} at once over all", self.all());
+        }
+    }
+
+    fn stats(&self, worker: usize, registry: u8) -> backendify_core::miss::RegistryStats {
+        self.workers[worker].misses.registry_stats(registry, self.now).unwrap()
+    }
+
+    fn limits(&self) -> Vec<usize> {
+        (0..REGISTRIES).map(|registry| self.stats(0, registry).limit as usize).collect()
+    }
+
+    /// Tries that really run.
+    fn running(&self, registry: u8) -> usize {
+        let of = |worker: &Worker| worker.tries.iter().filter(|(_, other)| *other == registry).count();
+        self.workers.iter().map(of).sum()
+    }
+
+    fn all(&self) -> usize {
+        self.workers.iter().map(|worker| worker.tries.len()).sum()
+    }
+}
+
+fn reply(status: u16, retry_after_us: Option<u64>) -> Tried {
+    let outcome = Outcome::of_reply(status, b"application/x-company-v1", br#"{"cn":"x"}"#);
+    Tried::Reply { told: Told { outcome, fwd_status: Some(status), stored: true, age_ds: 0 }, retry_after_us }
+}
+
+#[test]
+fn a_cap_is_one_for_all_workers_and_a_free_worker_may_have_all_of_it() {
+    for (asking, expected) in [(vec![0; 5], [3, 0]), (vec![1; 5], [0, 3]), (vec![0, 1, 0, 1], [2, 1])] {
+        let mut machine = Machine::with_caps(2, 3, 3);
+        for worker in &asking {
+            machine.ask(*worker, 0);
+        }
+        let running = [0, 1].map(|worker: usize| machine.workers[worker].tries.len());
+        assert_eq!(running, expected, "{asking:?}");
+        assert_eq!((machine.stats(0, 0).running, machine.stats(1, 0).running), (3, 3));
+    }
+}
+
+#[test]
+fn room_that_another_worker_left_is_found() {
+    let mut machine = Machine::with_caps(2, 3, 3);
+    (0..3).for_each(|_| machine.ask(0, 0));
+    machine.ask(1, 0);
+    machine.pass(100 * MS);
+    assert_eq!(machine.workers[1].tries.len(), 0);
+    machine.end(0, 0, reply(200, None));
+    machine.pass(LOOK_US);
+    assert_eq!(machine.workers[1].tries.len(), 1);
+    assert_eq!(machine.running(0), 3);
+}
+
+#[test]
+fn a_dead_workers_room_is_found_whoever_comes_after_it() {
+    for has_its_place in [true, false] {
+        let mut machine = Machine::with_caps(2, 3, 3);
+        (0..5).for_each(|_| machine.ask(0, 0));
+        (0..5).for_each(|_| machine.ask(1, 0));
+        assert_eq!(machine.workers[0].tries.len(), 3);
+        machine.kill(0, has_its_place);
+        assert_eq!(machine.running(0), 0);
+        machine.pass(LOOK_US);
+        assert_eq!(machine.workers[1].tries.len(), 3, "no permit is lost");
+        machine.kill(1, has_its_place);
+        (0..5).for_each(|_| machine.ask(0, 0));
+        machine.pass(LOOK_US);
+        assert_eq!(machine.workers[0].tries.len(), 3);
+    }
+}
+
+#[test]
+fn all_fetches_together_are_bounded_over_all_workers() {
+    let caps = Caps { concurrency_start: 1000, concurrency_max: 1000 };
+    let registries = vec![caps; usize::from(REGISTRIES)];
+    let mut machine =
+        Machine::new(3, Policy { registries, fetches_max: 60, tries_max: 1, ..Policy::default() });
+    for _ in 0..200 {
+        (0..3).for_each(|worker| machine.ask(worker, 0));
+    }
+    assert_eq!(machine.all(), 30, "one registry leaves half of it");
+    (0..100).for_each(|_| machine.ask(2, 1));
+    assert_eq!(machine.all(), 46, "and the next one at least sixteen");
+}
+
+/// Workers that have more to ask than there is room for, the second a second later than the first: how many tries each
+/// began in the second after that.
+fn compete(cap: u32, workers: usize) -> Vec<usize> {
+    let mut machine = Machine::with_caps(workers, cap, cap);
+    let mut before = Vec::new();
+    for at_ms in 0..2000_u64 {
+        if at_ms == 1000 {
+            before = machine.workers.iter().map(|worker| worker.begun).collect();
+        }
+        for worker in 0..workers {
+            if worker == 0 || at_ms > 900 {
+                machine.ask(worker, 0);
+            }
+            // Each try takes about 20 ms.
+            for nth in (0..machine.workers[worker].tries.len()).rev() {
+                if (at_ms as usize + 7 * nth) % 20 == 0 {
+                    machine.end(worker, nth, reply(200, None));
+                }
+            }
+        }
+        machine.pass(MS);
+    }
+    machine.workers.iter().zip(before).map(|(worker, before)| worker.begun - before).collect()
+}
+
+#[test]
+fn who_comes_late_gets_his_share_of_a_full_registry() {
+    for (cap, workers) in [(1, 2), (3, 2), (10, 2), (3, 4), (10, 4)] {
+        let begun = compete(cap, workers);
+        let all: usize = begun.iter().sum();
+        let fair = all / workers;
+        assert!(begun.iter().all(|begun| begun * 3 > fair), "{cap} for {workers}: {begun:?}");
+        assert!(all * 20 * 4 > 1000 * cap as usize * 3, "{cap} for {workers}, {all}: room stands empty");
+    }
+}
+
+#[test]
+fn the_limit_the_pause_and_the_breaker_are_one() {
+    let mut machine = Machine::with_caps(2, 4, 100);
+    for _ in 0..4 {
+        machine.ask(0, 0);
+        machine.end(0, 0, reply(200, None));
+    }
+    assert_eq!(machine.stats(1, 0).limit, 4, "one at a time asks for no more");
+    for _ in 0..10 {
+        (0..4).for_each(|nth| machine.ask(nth % 2, 0));
+        (0..4).for_each(|nth| machine.end(nth % 2, 0, reply(200, None)));
+    }
+    assert!(machine.stats(1, 0).limit > 4);
+    assert_eq!(machine.stats(0, 0).limit, machine.stats(1, 0).limit);
+
+    machine.ask(0, 0);
+    machine.end(0, 0, reply(503, Some(5 * S)));
+    machine.ask(1, 0);
+    assert_eq!(machine.workers[1].answers.last(), Some(&Outcome::Unanswered(Silence::Throttled)));
+    assert_eq!(machine.stats(1, 1).paused_for_us, 0, "the other registry asked for nothing");
+
+    (0..20).for_each(|_| {
+        machine.ask(0, 1);
+        machine.end(0, 0, Tried::Reset);
+    });
+    let answers = machine.workers[1].answers.len();
+    machine.ask(1, 1);
+    assert_eq!(machine.workers[1].answers.len(), answers + 1, "refused at once");
+    machine.pass(S);
+    (0..5).for_each(|nth| machine.ask(nth % 2, 1));
+    assert_eq!(machine.running(1), 1, "one probe for all");
+    let prober = usize::from(!machine.workers[1].tries.is_empty());
+    machine.end(prober, 0, reply(200, None));
+    machine.ask(1 - prober, 1);
+    assert_eq!(machine.running(1), 1, "it is closed for all");
+}
+
+#[test]
+fn who_waits_at_one_worker_is_refused_when_another_opens_the_breaker() {
+    let mut machine = Machine::with_caps(2, 2, 2);
+    for _ in 0..5 {
+        machine.ask(0, 0);
+        machine.pass(1);
+        machine.end(0, 0, Tried::ConnectFailed);
+    }
+    machine.ask(0, 0);
+    machine.ask(0, 0);
+    machine.ask(1, 0);
+    assert_eq!(machine.stats(1, 0).queued, 1);
+    machine.end(0, 0, Tried::ConnectFailed);
+    assert_eq!(machine.stats(1, 0).breaker, Breaker::Open);
+    machine.pass(LOOK_US);
+    let last = machine.workers[1].answers.last();
+    assert_eq!(last, Some(&Outcome::Unanswered(Silence::Unreachable)));
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Ask { worker: usize, registry: u8 },
+    End { worker: usize, nth: usize, how: u8 },
+    Pass { us: u64 },
+    Kill { worker: usize, has_its_place: bool },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (0_usize..3, 0..REGISTRIES).prop_map(|(worker, registry)| Event::Ask { worker, registry }),
+        5 => (0_usize..3, any::<usize>(), any::<u8>())
+            .prop_map(|(worker, nth, how)| Event::End { worker, nth, how }),
+        3 => (0_u64..10 * MS).prop_map(|us| Event::Pass { us }),
+        1 => (0_u64..2 * S).prop_map(|us| Event::Pass { us }),
+        1 => (0_usize..3, any::<bool>())
+            .prop_map(|(worker, has_its_place)| Event::Kill { worker, has_its_place }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The machine looks at every try that begins.
+    #[test]
+    fn no_bound_is_passed_and_no_permit_lost(
+        start in 1_u32..12,
+        max in 1_u32..12,
+        fetches_max in 1_usize..30,
+        tries_max in 1_u32..=3,
+        events in prop::collection::vec(event(), 0..400),
+    ) {
+        let caps = Caps { concurrency_start: start, concurrency_max: max };
+        let registries = vec![caps; usize::from(REGISTRIES)];
+        let mut machine = Machine::new(3, Policy { registries, fetches_max, tries_max, ..Policy::default() });
+        for event in events {
+            match event {
+                Event::Ask { worker, registry } => machine.ask(worker, registry),
+                Event::End { worker, nth, how } => {
+                    if let Some(nth) = nth.checked_rem(machine.workers[worker].tries.len()) {
+                        machine.end(worker, nth, match how % 8 {
+                            0..5 => reply(200, None),
+                            5 => reply(503, Some(50 * MS)),
+                            6 => Tried::TimedOut,
+                            _ => Tried::Reset,
+                        });
+                    }
+                }
+                Event::Pass { us } => machine.pass(us),
+                Event::Kill { worker, has_its_place } if machine.places < 60 => {
+                    machine.kill(worker, has_its_place);
+                }
+                Event::Kill { .. } => {}
+            }
+        }
+        // Time alone ends all fetches, and then nothing is counted but what the dead left.
+        machine.pass(60 * S);
+        prop_assert_eq!(machine.all(), 0);
+        let dead = machine.shared.dead.load(Ordering::Relaxed);
+        (0..64).filter(|place| dead >> place & 1 == 1).for_each(|place| machine.shared.forget(place));
+        for registry in 0..REGISTRIES {
+            prop_assert_eq!(machine.stats(0, registry).running, 0);
+        }
+    }
+}
