@@ -50,7 +50,7 @@ pub(crate) fn stats(stats: &Stats) -> HashMap<&'static str, u64> {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 pub(crate) fn registry_stats(stats: RegistryStats) -> HashMap<&'static str, f64> {
     HashMap::from([
-        ("running", stats.running as f64),
+        ("running", f64::from(stats.running)),
         ("limit", f64::from(stats.limit)),
         ("queued", stats.queued as f64),
         ("open", f64::from(u8::from(stats.breaker == Breaker::Open))),

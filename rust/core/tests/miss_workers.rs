@@ -255,7 +255,7 @@ fn all_fetches_together_are_bounded_over_all_workers() {
 fn compete(cap: u32, workers: usize) -> Vec<usize> {
     let mut machine = Machine::with_caps(workers, cap, cap);
     let mut before = Vec::new();
-    for at_ms in 0..2000_u64 {
+    for at_ms in 0..2000_usize {
         if at_ms == 1000 {
             before = machine.workers.iter().map(|worker| worker.begun).collect();
         }
@@ -265,7 +265,7 @@ fn compete(cap: u32, workers: usize) -> Vec<usize> {
             }
             // Each try takes about 20 ms.
             for nth in (0..machine.workers[worker].tries.len()).rev() {
-                if (at_ms as usize + 7 * nth) % 20 == 0 {
+                if (at_ms + 7 * nth) % 20 == 0 {
                     machine.end(worker, nth, reply(200, None));
                 }
             }
@@ -321,6 +321,41 @@ fn the_limit_the_pause_and_the_breaker_are_one() {
     machine.end(prober, 0, reply(200, None));
     machine.ask(1 - prober, 1);
     assert_eq!(machine.running(1), 1, "it is closed for all");
+}
+
+/// So many workers at a registry that bears three a second: tries begun within half a minute, and 429s among them.
+fn throttle(workers: usize) -> (u32, u32) {
+    let mut machine = Machine::with_caps(workers, 20, 20);
+    let (mut tokens, mut begun, mut refused) = (3.0_f64, 0, 0);
+    for at_ms in 0..40_000_usize {
+        tokens = (tokens + 0.003).min(3.0);
+        for worker in 0..workers {
+            if at_ms % (10 * workers) == 10 * worker {
+                machine.ask(worker, 0);
+            }
+            while !machine.workers[worker].tries.is_empty() {
+                let is_borne = tokens >= 1.0;
+                tokens -= f64::from(u8::from(is_borne));
+                begun += u32::from(at_ms >= 10_000);
+                refused += u32::from(at_ms >= 10_000 && !is_borne);
+                machine.end(worker, 0, reply(if is_borne { 200 } else { 429 }, None));
+            }
+        }
+        machine.pass(MS);
+    }
+    (begun, refused)
+}
+
+#[test]
+fn a_throttling_registry_is_asked_by_many_as_often_as_by_one() {
+    let (begun, refused) = throttle(1);
+    for workers in [2, 4] {
+        let found = throttle(workers);
+        assert!(
+            found.0.abs_diff(begun) < 9 && found.1.abs_diff(refused) < 4,
+            "{found:?} beside {begun}, {refused}"
+        );
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Guard {
         let patience = Patience::of(&latencies, terms);
         Self {
             limit: Limit::new(caps, line.clone()),
-            pace: Pace::new(),
+            pace: Pace::new(line.clone()),
             pause: Pause::new(line.clone()),
             breaker: Breaker::new(line.clone()),
             budget: Budget::new(policy.retry_share, policy.retries_per_s),
@@ -169,7 +169,7 @@ impl Guard {
     /// What is counted of it.
     pub(super) fn stats(&self, now: Moment) -> RegistryStats {
         RegistryStats {
-            running: self.running(),
+            running: u32::try_from(self.running()).unwrap_or(u32::MAX),
             limit: self.limit.get(),
             queued: self.queue.len(),
             breaker: self.breaker.state(),

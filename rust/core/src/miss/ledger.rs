@@ -17,9 +17,10 @@ const TALLY_WORDS: usize = 16;
 
 /// The words behind the tally, by their place in the line; the others are reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
 pub(super) enum Word {
     /// The adaptive limit, an `f64`.
-    Limit = TALLY_WORDS as isize,
+    Limit = TALLY_WORDS,
     /// Below which it grows fast, an `f64`; 0 where nothing was lost yet.
     SlowStartBelow,
     /// Results of this round (high half), and losses among them.
@@ -32,9 +33,21 @@ pub(super) enum Word {
     Turned,
     /// When the next probe may go out.
     ProbeAt,
+    /// Tries a second, an `f64`; 0 until it is known.
+    Pace,
+    /// When the pace's bucket was empty, in nanoseconds.
+    PaceEmptyAt,
+    /// When the pace was last lowered.
+    PaceLoweredAt,
+    /// When it was last raised, times two; odd when it held somebody back since.
+    PaceRaisedAt,
+    /// When the second began in which is counted what was borne.
+    BorneFrom,
+    /// What was borne in it (low half), and in the second before it.
+    Borne,
 }
 
-const _: () = assert!((Word::ProbeAt as usize) < LINE_WORDS);
+const _: () = assert!((Word::Borne as usize) < LINE_WORDS);
 
 /// Where the lines lie.
 pub trait Ledger: Debug + Send + Sync {

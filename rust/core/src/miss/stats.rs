@@ -33,7 +33,7 @@ pub enum Breaker {
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct RegistryStats {
     /// Tries running, of all workers.
-    pub running: usize,
+    pub running: u32,
     /// How many may run at the moment, of all workers.
     pub limit: u32,
     /// Questions that wait for room.

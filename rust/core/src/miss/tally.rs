@@ -19,6 +19,8 @@ const PER_WORD: usize = 64 / BITS;
 const WAITS: u64 = 1 << (BITS - 1);
 /// The rest of it: so many tries at most.
 const COUNT: u64 = WAITS - 1;
+/// The first and the third count of a word.
+const EVERY_OTHER: u64 = 0xffff_0000_ffff;
 /// Each bit that says that a worker waits.
 const ALL_WAITS: u64 = WAITS * 0x0001_0001_0001_0001;
 
@@ -36,11 +38,12 @@ impl<'a> Tally<'a> {
 
     /// Tries of all workers.
     pub(super) fn total(&self) -> usize {
-        let sum = |word: &AtomicU64| {
+        // Every other count of a word at a time, each in a half: 64 counts have room in it.
+        let halves = self.words.iter().fold(0, |halves, word| {
             let counts = word.load(Ordering::SeqCst) & !ALL_WAITS;
-            (0..PER_WORD).map(|nth| counts >> (nth * BITS) & COUNT).sum::<u64>()
-        };
-        usize::try_from(self.words.iter().map(sum).sum::<u64>()).unwrap_or(usize::MAX)
+            halves + (counts & EVERY_OTHER) + (counts >> BITS & EVERY_OTHER)
+        });
+        usize::try_from((halves >> 32) + (halves & 0xffff_ffff)).unwrap_or(usize::MAX)
     }
 
     /// Counts another try of this worker, if no more than `most` are under way then.
