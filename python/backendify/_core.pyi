@@ -1,6 +1,6 @@
 """The Rust core, as Python sees it: the whole border.
 
-A little over 150 lines: one more class, the lane, whose place is here, since Granian calls it.
+A little over 150 lines: two more classes, the lane, which Granian calls, and the ledger, which outlives a worker.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -11,6 +11,7 @@ __all__ = [
     "VERSION",
     "App",
     "Lane",
+    "Ledger",
     "Outcome",
     "Question",
     "Region",
@@ -111,6 +112,13 @@ class Region:
     def stats(self) -> dict[str, int]: ...
 
 @final
+class Ledger:
+    """What the workers of a service keep together of each registry."""
+
+    def __new__(cls, registries: int) -> Ledger: ...
+    def of_worker(self, index: int) -> Ledger: ...
+
+@final
 class App:
     """An ASGI 3 callable: a hit is answered in it, a miss waits for its registry."""
 
@@ -125,6 +133,7 @@ class App:
         on_miss: Callable[[Question, Any], Awaitable[None]],
         on_lifespan: Callable[[Any, Any], Awaitable[None]],
         client_limit: tuple[int, str | None, Sequence[str]] | None = None,
+        ledger: Ledger | None = None,
     ) -> App: ...
     def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> Awaitable[None]: ...
     def ask(self, question: Question, future: Any) -> None: ...
@@ -149,11 +158,7 @@ class Lane:
     """What Granian calls for each request, in place of `fallback`."""
 
     def __new__(
-        cls,
-        app: App,
-        fallback: Callable[[Any], object],
-        *,
-        fault: Callable[[str], bool] | None = None,
+        cls, app: App, fallback: Callable[[Any], object], *, fault: Callable[[str], bool] | None = None
     ) -> Lane: ...
     def __call__(self, watcher: Any) -> None: ...
     @property

@@ -30,7 +30,10 @@ CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
 class Service:
     """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
 
-    def __init__(self, settings: Settings, plan: Plan, cache: Path) -> None:
+    def __init__(
+        self, settings: Settings, plan: Plan, cache: Path, *, ledger: _core.Ledger | None = None
+    ) -> None:
+        """`ledger` is this worker's of what several keep together; without one it asks as if it were alone."""
         self.plan = plan
         self.region, found = _core.Region.open(
             os.fspath(cache),
@@ -75,6 +78,7 @@ class Service:
             client_limit=(settings.client_rate, settings.client_header, settings.trusted_proxies)
             if settings.client_rate
             else None,
+            ledger=ledger,
         )
         self._asking.serve(self.app)
         self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None

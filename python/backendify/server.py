@@ -61,9 +61,13 @@ def run(settings: Settings) -> int:
             f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2
         )
 
+    # Before the workers are forked: they inherit it.
+    ledger = _core.Ledger(len(settings.registries)) if settings.workers > 1 else None
+
     def work(index: int) -> int:
+        own = ledger.of_worker(index) if ledger else None
         try:
-            asyncio.run(_serve(settings, plan, cache, address, index))
+            asyncio.run(_serve(settings, plan, cache, address, index=index, ledger=own))
         except CannotListenError as error:
             return _refuse(str(error), 1)
         except _core.RegionError as error:
@@ -79,13 +83,15 @@ def _refuse(message: str, status: int) -> int:
     return status
 
 
-async def _serve(settings: Settings, plan: Plan, cache: Path, address: Address, index: int) -> None:
+async def _serve(  # noqa: PLR0913 - all that a worker is made of
+    settings: Settings, plan: Plan, cache: Path, address: Address, *, index: int, ledger: _core.Ledger | None
+) -> None:
     """Be one worker, the one with this index, from 0."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    service = Service(settings, plan, cache)
+    service = Service(settings, plan, cache, ledger=ledger)
     server = Server(
         service.app,
         address=address.host,

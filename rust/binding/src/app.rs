@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::clock;
 use crate::customer::Customer;
+use crate::ledger::Ledger;
 use crate::limiter::Limiter;
 use crate::misses::Misses;
 use crate::outcome::Outcome;
@@ -128,10 +129,11 @@ impl App {
     ///
     /// `policy` holds the miss path's settings, see `rust/binding/src/policy.rs`. `wake()` has :meth:`work` called soon on the
     /// event loop, from any thread. `on_miss(question, send)` returns the coroutine of a miss that came by ASGI;
-    /// `on_lifespan(receive, send)` that of ASGI's lifespan. `client_limit` is (misses a second, header or none, proxies). Raises `ValueError` for countries that are none or that stand there
+    /// `on_lifespan(receive, send)` that of ASGI's lifespan. `client_limit` is (misses a second, header or none, proxies), `ledger`
+    /// what several workers keep together. Raises `ValueError` for countries that are none or that stand there
     /// twice.
     #[new]
-    #[pyo3(signature = (countries, region, *, policy, refreshes_ahead, wake, on_miss, on_lifespan, client_limit = None))]
+    #[pyo3(signature = (countries, region, *, policy, refreshes_ahead, wake, on_miss, on_lifespan, client_limit = None, ledger = None))]
     #[expect(
         clippy::needless_pass_by_value,
         clippy::too_many_arguments,
@@ -146,13 +148,14 @@ impl App {
         on_miss: Py<PyAny>,
         on_lifespan: Py<PyAny>,
         client_limit: Option<(u32, Option<String>, Vec<String>)>,
+        ledger: Option<Py<Ledger>>,
     ) -> PyResult<Self> {
         let limiter = client_limit.map(|(per_s, header, proxies)| Limiter::new(per_s, header, &proxies));
-        let (policy, workers) = policy::read(policy, countries.len())?;
+        let policy = policy::read(policy, countries.len(), ledger.is_some())?;
         let [seed, _] = clock::seed();
-        let rules = match region.get().ledger() {
-            Some(ledger) if workers > 1 => miss::Misses::beside_others(policy, seed, ledger),
-            _ => miss::Misses::new(policy, seed),
+        let rules = match ledger {
+            Some(ledger) => miss::Misses::beside_others(policy, seed, &ledger.get().shared),
+            None => miss::Misses::new(policy, seed),
         };
         Ok(Self {
             countries: Countries::new(&countries).map_err(|bad| PyValueError::new_err(bad.to_string()))?,

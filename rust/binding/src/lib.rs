@@ -5,6 +5,7 @@ mod app; // App.__call__: a hit is answered here, a miss waits
 mod clock; // the only reader of clocks
 mod customer; // who waits for a registry
 mod error; // the core's errors as exceptions
+mod ledger; // what workers keep together
 mod lane; // hits answered before the event loop
 mod limiter; // who asks too often
 mod misses; // the miss path between the lane's thread and the loop's
@@ -35,6 +36,8 @@ mod _core {
     use crate::error::RegionError;
     #[pymodule_export]
     use crate::lane::Lane;
+    #[pymodule_export]
+    use crate::ledger::Ledger;
     #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]

@@ -7,11 +7,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Reads the settings, for so many registries: a worker's policy, and how many workers there are. What is left out has its
-/// default.
+/// Reads the settings, for so many registries; what is left out has its default. Several workers share the caps out, but for
+/// those of which they keep a ledger.
 ///
 /// Raises `ValueError` for a name that is none, and what a value raises that is no whole number.
-pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<(Policy, u32)> {
+pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize, has_ledger: bool) -> PyResult<Policy> {
     let mut policy = Policy::default();
     let mut caps = Caps::default();
     let mut workers = 1;
@@ -30,7 +30,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<(Po
     }
     caps.concurrency_start = caps.concurrency_start.min(caps.concurrency_max);
     policy.registries = vec![caps; registries];
-    Ok((policy.shared_by(workers), workers))
+    Ok(if has_ledger { policy.beside_others(workers) } else { policy.shared_by(workers) })
 }
 
 /// The counters by their names.

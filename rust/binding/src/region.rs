@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use backendify_core::answer::Answer;
 use backendify_core::freshness::{Freshness, Lifetimes};
 use backendify_core::key::Key;
-use backendify_core::miss::{Ledger, Tried};
+use backendify_core::miss::Tried;
 use backendify_core::record::Record;
 use backendify_core::region::{self, OpenOptions, Opened};
 use pyo3::exceptions::PyValueError;
@@ -25,7 +24,7 @@ const JUST_NOW_DS: u32 = 10;
 /// Where records lie: bounded in bytes.
 #[pyclass(frozen, module = "backendify._core")]
 pub(crate) struct Region {
-    shared: Arc<region::Region>,
+    shared: region::Region,
     pub(crate) lifetimes: Lifetimes,
 }
 
@@ -57,11 +56,6 @@ impl Region {
         let found = self.shared.peek(question.key(), clock::boot(), &mut page)?;
         let freshness = self.lifetimes.judge(&found.record, age_ds(&found));
         Answer::found(&question.id, &found.record, freshness, fwd_status, clock::wall())
-    }
-
-    /// What the workers who have this file keep together of each registry; None without a file.
-    pub(crate) fn ledger(&self) -> Option<Arc<dyn Ledger>> {
-        self.shared.is_file().then(|| Arc::clone(&self.shared) as Arc<dyn Ledger>)
     }
 
     fn put(&self, question: &Question, record: &Record<'_>) -> bool {
@@ -113,7 +107,7 @@ impl Region {
         let lifetimes = lifetimes(ttl_ms, negative_ttl_ms, stale_ms)?;
         let shared = region::Region::on_heap(bytes, lifetimes, clock::seed())
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self { shared: Arc::new(shared), lifetimes })
+        Ok(Self { shared, lifetimes })
     }
 
     /// The region in the file at `path`, made if there is none: (region, what was found, in words).
@@ -143,12 +137,12 @@ impl Region {
             Opened::Attached => "with what it held".to_owned(),
             Opened::Rebuilt(because) => format!("started anew: {because}"),
         };
-        Ok((Self { shared: Arc::new(shared), lifetimes }, found))
+        Ok((Self { shared, lifetimes }, found))
     }
 
     /// This worker's place among all who have the file: 1 to 255.
     #[getter]
-    fn place(&self) -> u8 {
+    const fn place(&self) -> u8 {
         self.shared.place()
     }
 

@@ -46,7 +46,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 pub use act::{Act, Question, Told, Tried, TryId};
-pub use ledger::{LINE_WORDS, Ledger, forget_worker};
+pub use ledger::Ledger;
 pub use moment::{MS, Moment, S};
 pub use policy::{Caps, Policy, TRIES_MAX};
 pub use stats::{Breaker, RegistryStats, Stats};
@@ -56,7 +56,7 @@ use chance::Chance;
 use course::{Refusals, Try};
 use flight::{Flight, Flights};
 use guard::Guard;
-use ledger::{Alone, Line};
+use ledger::Line;
 use memo::Memo;
 use timers::Timers;
 use waiters::Waiters;
@@ -89,16 +89,17 @@ impl<W> Misses<W> {
     /// Nothing is under way yet. `seed` makes the jitter and the hash: a secret, another one in each worker.
     #[must_use]
     pub fn new(policy: Policy, seed: u64) -> Self {
-        let ledger = Alone::new(policy.registries.len());
-        Self::beside_others(policy, seed, Arc::new(ledger))
+        let ledger = Ledger::own(policy.registries.len());
+        Self::beside_others(policy, seed, &ledger)
     }
 
     /// The same for one of several workers, who keep to the policy's caps together.
     #[must_use]
-    pub fn beside_others(policy: Policy, seed: u64, ledger: Arc<dyn Ledger>) -> Self {
-        let guards = policy.registries.iter().zip(0..=u8::MAX).map(|(caps, registry)| {
-            Guard::new(*caps, &policy, Line::new(Arc::clone(&ledger), Some(registry)))
-        });
+    pub fn beside_others(policy: Policy, seed: u64, ledger: &Ledger) -> Self {
+        let guards =
+            policy.registries.iter().zip(0..=u8::MAX).map(|(caps, registry)| {
+                Guard::new(*caps, &policy, Line::new(ledger.clone(), Some(registry)))
+            });
         let guards = guards.collect();
         let memo = Memo::new(policy.memo_max);
         Self {
@@ -108,7 +109,7 @@ impl<W> Misses<W> {
             tries: Slab::new(),
             tries_begun: 0,
             guards,
-            all: Line::new(ledger, None),
+            all: Line::new(ledger.clone(), None),
             memo,
             refusals: Refusals::new(),
             timers: Timers::new(),

@@ -23,8 +23,6 @@ mod layout;
 #[cfg(not(feature = "shuttle"))]
 mod lease;
 #[cfg(not(feature = "shuttle"))]
-mod ledger;
-#[cfg(not(feature = "shuttle"))]
 mod lock;
 mod lookup;
 #[cfg(not(feature = "shuttle"))]
@@ -73,11 +71,13 @@ use layout::{
     BUCKETS_MIN, COUNTERS, HEADER_WORDS, OWNERS_MAX, Owner, PAGE_WORDS, SWEEP_CURSOR, Words, low_half,
 };
 #[cfg(not(feature = "shuttle"))]
-use map::Mapping;
+pub(crate) use map::Mapping;
 #[cfg(not(feature = "shuttle"))]
 use owners::is_alive;
 #[cfg(feature = "shuttle")]
-use plain::{Mapping, is_alive};
+pub(crate) use plain::Mapping;
+#[cfg(feature = "shuttle")]
+use plain::is_alive;
 use registries::Member;
 #[cfg(not(feature = "shuttle"))]
 use std::path::Path;
@@ -165,7 +165,7 @@ impl Region {
         let is_new = opened != Opened::Attached;
         let Identity { seed, lifetimes, .. } = identity;
         let region = Self::over(mapping, buckets, seed, lifetimes, owner, members.into(), is_new);
-        region.succeed();
+        region.forget_leases();
         Ok((region, opened))
     }
 

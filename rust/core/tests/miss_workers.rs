@@ -1,12 +1,8 @@
 //! Several workers, one service: what they keep together holds whoever asks, dies or comes anew.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use backendify_core::miss::{
-    Act, Breaker, Caps, LINE_WORDS, Ledger, MS, Misses, Moment, Policy, Question, S, Told, Tried, TryId,
-    forget_worker,
+    Act, Breaker, Caps, Ledger, MS, Misses, Moment, Policy, Question, S, Told, Tried, TryId,
 };
 use backendify_core::outcome::{Outcome, Silence};
 use proptest::prelude::*;
@@ -14,41 +10,6 @@ use proptest::prelude::*;
 const REGISTRIES: u8 = 2;
 /// Every worker that waits has looked once in this time: docs/miss-path.md.
 const LOOK_US: u64 = 8 * MS;
-
-/// Memory that all workers have, and who of them is dead, one bit a place.
-#[derive(Debug)]
-struct Shared {
-    words: Vec<AtomicU64>,
-    dead: AtomicU64,
-}
-
-impl Shared {
-    fn line(&self, number: usize) -> &[AtomicU64] {
-        &self.words[number * LINE_WORDS..(number + 1) * LINE_WORDS]
-    }
-
-    fn forget(&self, place: u8) {
-        (0..=usize::from(REGISTRIES)).for_each(|number| forget_worker(self.line(number), place));
-    }
-}
-
-#[derive(Debug)]
-struct Seat(Arc<Shared>, u8);
-
-impl Ledger for Seat {
-    fn line(&self, registry: Option<u8>) -> &[AtomicU64] {
-        self.0.line(registry.map_or(0, |registry| usize::from(registry) + 1))
-    }
-
-    fn place(&self) -> u8 {
-        self.1
-    }
-
-    fn bury(&self, places: &mut dyn Iterator<Item = u8>) {
-        let dead = self.0.dead.load(Ordering::Relaxed);
-        places.filter(|place| dead >> place & 1 == 1).for_each(|place| self.0.forget(place));
-    }
-}
 
 struct Worker {
     place: u8,
@@ -62,20 +23,18 @@ struct Worker {
 /// All workers of a machine, on one clock that is set by hand.
 struct Machine {
     policy: Policy,
-    shared: Arc<Shared>,
+    ledger: Ledger,
     workers: Vec<Worker>,
-    places: u8,
     asked: u32,
     now: Moment,
 }
 
 impl Machine {
     fn new(workers: usize, policy: Policy) -> Self {
-        let words = (0..(usize::from(REGISTRIES) + 1) * LINE_WORDS).map(|_| AtomicU64::new(0)).collect();
-        let shared = Arc::new(Shared { words, dead: AtomicU64::new(0) });
-        let mut machine =
-            Self { policy, shared, workers: Vec::new(), places: 0, asked: 0, now: Moment(5 * S) };
-        (0..workers).for_each(|_| machine.hire());
+        let ledger = Ledger::inherited(usize::from(REGISTRIES)).unwrap();
+        let mut machine = Self { policy, ledger, workers: Vec::new(), asked: 0, now: Moment(5 * S) };
+        // The first and the last place are as good as any.
+        machine.workers = [0, 63, 1, 62].iter().take(workers).map(|place| machine.worker(*place)).collect();
         machine
     }
 
@@ -92,30 +51,20 @@ impl Machine {
         )
     }
 
-    fn hire(&mut self) {
-        self.places += 1;
-        let worker = self.worker(self.places);
-        self.workers.push(worker);
-    }
-
     fn worker(&self, place: u8) -> Worker {
-        let seat = Arc::new(Seat(Arc::clone(&self.shared), place));
-        let misses = Misses::beside_others(self.policy.clone(), place.into(), seat);
+        let ledger = self.ledger.of_worker(place);
+        let misses = Misses::beside_others(self.policy.clone(), place.into(), &ledger);
         Worker { place, misses, tries: Vec::new(), answers: Vec::new(), begun: 0 }
     }
 
-    /// Kills a worker. Its successor has its place, or another one.
-    fn kill(&mut self, worker: usize, has_its_place: bool) {
-        let mut place = self.workers[worker].place;
-        self.shared.dead.fetch_or(1 << place, Ordering::Relaxed);
-        if has_its_place {
-            self.shared.forget(place);
-            self.shared.dead.fetch_and(!(1 << place), Ordering::Relaxed);
-        } else {
-            self.places += 1;
-            place = self.places;
-        }
-        self.workers[worker] = self.worker(place);
+    /// Kills a worker: its tries are gone, and what it counted stays.
+    fn kill(&mut self, worker: usize) {
+        self.workers[worker].tries.clear();
+    }
+
+    /// Puts another one in its place.
+    fn replace(&mut self, worker: usize) {
+        self.workers[worker] = self.worker(self.workers[worker].place);
     }
 
     fn ask(&mut self, worker: usize, registry: u8) {
@@ -219,21 +168,21 @@ fn room_that_another_worker_left_is_found() {
 }
 
 #[test]
-fn a_dead_workers_room_is_found_whoever_comes_after_it() {
-    for has_its_place in [true, false] {
-        let mut machine = Machine::with_caps(2, 3, 3);
-        (0..5).for_each(|_| machine.ask(0, 0));
-        (0..5).for_each(|_| machine.ask(1, 0));
-        assert_eq!(machine.workers[0].tries.len(), 3);
-        machine.kill(0, has_its_place);
-        assert_eq!(machine.running(0), 0);
-        machine.pass(LOOK_US);
-        assert_eq!(machine.workers[1].tries.len(), 3, "no permit is lost");
-        machine.kill(1, has_its_place);
-        (0..5).for_each(|_| machine.ask(0, 0));
-        machine.pass(LOOK_US);
-        assert_eq!(machine.workers[0].tries.len(), 3);
-    }
+fn a_dead_workers_room_is_found_once_it_is_replaced() {
+    let mut machine = Machine::with_caps(2, 3, 3);
+    (0..5).for_each(|_| machine.ask(0, 0));
+    (0..5).for_each(|_| machine.ask(1, 0));
+    assert_eq!(machine.workers[0].tries.len(), 3);
+    machine.kill(0);
+    assert_eq!(machine.running(0), 0);
+    machine.replace(0);
+    machine.pass(LOOK_US);
+    assert_eq!(machine.workers[1].tries.len(), 3, "no permit is lost");
+    machine.kill(1);
+    machine.replace(1);
+    (0..5).for_each(|_| machine.ask(0, 0));
+    machine.pass(LOOK_US);
+    assert_eq!(machine.workers[0].tries.len(), 3);
 }
 
 #[test]
@@ -250,16 +199,17 @@ fn all_fetches_together_are_bounded_over_all_workers() {
     assert_eq!(machine.all(), 46, "and the next one at least sixteen");
 }
 
-/// Workers that have more to ask than there is room for, the second a second later than the first: how many tries each
-/// began in the second after that.
+/// Workers that have more to ask than there is room for, all a second later than the first: how many tries each began in the
+/// ten seconds after that.
 fn compete(cap: u32, workers: usize) -> Vec<usize> {
     let mut machine = Machine::with_caps(workers, cap, cap);
     let mut before = Vec::new();
-    for at_ms in 0..2000_usize {
+    for at_ms in 0..11_000_usize {
         if at_ms == 1000 {
             before = machine.workers.iter().map(|worker| worker.begun).collect();
         }
-        for worker in 0..workers {
+        // None is always the first.
+        for worker in (0..workers).map(|nth| (at_ms + at_ms / 20 + nth) % workers) {
             if worker == 0 || at_ms > 900 {
                 machine.ask(worker, 0);
             }
@@ -281,8 +231,8 @@ fn who_comes_late_gets_his_share_of_a_full_registry() {
         let begun = compete(cap, workers);
         let all: usize = begun.iter().sum();
         let fair = all / workers;
-        assert!(begun.iter().all(|begun| begun * 3 > fair), "{cap} for {workers}: {begun:?}");
-        assert!(all * 20 * 4 > 1000 * cap as usize * 3, "{cap} for {workers}, {all}: room stands empty");
+        assert!(begun.iter().all(|begun| begun * 4 > fair * 3), "{cap} for {workers}: {begun:?}");
+        assert!(all * 20 * 4 > 10_000 * cap as usize * 3, "{cap} for {workers}, {all}: room stands empty");
     }
 }
 
@@ -382,7 +332,7 @@ enum Event {
     Ask { worker: usize, registry: u8 },
     End { worker: usize, nth: usize, how: u8 },
     Pass { us: u64 },
-    Kill { worker: usize, has_its_place: bool },
+    Kill { worker: usize },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -392,8 +342,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(worker, nth, how)| Event::End { worker, nth, how }),
         3 => (0_u64..10 * MS).prop_map(|us| Event::Pass { us }),
         1 => (0_u64..2 * S).prop_map(|us| Event::Pass { us }),
-        1 => (0_usize..3, any::<bool>())
-            .prop_map(|(worker, has_its_place)| Event::Kill { worker, has_its_place }),
+        1 => (0_usize..3).prop_map(|worker| Event::Kill { worker }),
     ]
 }
 
@@ -426,17 +375,15 @@ proptest! {
                     }
                 }
                 Event::Pass { us } => machine.pass(us),
-                Event::Kill { worker, has_its_place } if machine.places < 60 => {
-                    machine.kill(worker, has_its_place);
+                Event::Kill { worker } => {
+                    machine.kill(worker);
+                    machine.replace(worker);
                 }
-                Event::Kill { .. } => {}
             }
         }
-        // Time alone ends all fetches, and then nothing is counted but what the dead left.
+        // Time alone ends all fetches, and then nothing is counted.
         machine.pass(60 * S);
         prop_assert_eq!(machine.all(), 0);
-        let dead = machine.shared.dead.load(Ordering::Relaxed);
-        (0..64).filter(|place| dead >> place & 1 == 1).for_each(|place| machine.shared.forget(place));
         for registry in 0..REGISTRIES {
             prop_assert_eq!(machine.stats(0, registry).running, 0);
         }

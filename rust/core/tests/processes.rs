@@ -13,7 +13,6 @@
 
 use backendify_core::freshness::Lifetimes;
 use backendify_core::key::Key;
-use backendify_core::miss::{Act, Caps, Ledger, MS, Misses, Moment, Policy, Question, S, Told, Tried, TryId};
 use backendify_core::record::Record;
 use backendify_core::region::{BootTime, Kept, OpenOptions, Opened, Page, Region, RegionError, Registry};
 use nix::sys::signal::{Signal, kill, raise};
@@ -24,17 +23,15 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 const BUCKETS: usize = 12;
 const PAGE_BYTES: usize = 4096;
-const HEADER_BYTES: usize = 29 * PAGE_BYTES;
+const HEADER_BYTES: usize = 16 * PAGE_BYTES;
 const BYTES: usize = HEADER_BYTES + BUCKETS * PAGE_BYTES;
 const NOW: BootTime = BootTime(5000);
 const DAY: Lifetimes = Lifetimes { ttl_ds: 864_000, negative_ttl_ds: 36_000, stale_ds: 0 };
 const IDS: u32 = 3000;
-const TRIES: u32 = 3;
 const WRONG_ANSWER: i32 = 3;
 const ROUNDS: usize = 300;
 
@@ -92,61 +89,12 @@ fn work(region: &Region, random: &mut Random, steps: u32) -> bool {
     })
 }
 
-/// The miss path of a worker, with a clock of its own, at a registry that may be asked for [`TRIES`] at once.
-struct Fetches {
-    misses: Misses<()>,
-    now: Moment,
-    asked: u32,
-    tries: Vec<TryId>,
-}
-
-impl Fetches {
-    fn new(region: &Arc<Region>) -> Self {
-        let caps = Caps { concurrency_start: TRIES, concurrency_max: TRIES };
-        let policy = Policy { registries: vec![caps], tries_max: 1, ..Policy::default() };
-        let misses = Misses::beside_others(policy, 5, Arc::clone(region) as Arc<dyn Ledger>);
-        Self { misses, now: Moment(0), asked: 0, tries: Vec::new() }
-    }
-
-    /// Asks for as much as may be had, and waits a little for room.
-    fn begin(&mut self) -> usize {
-        let mut acts = Vec::new();
-        for _ in 0..TRIES {
-            self.asked += 1;
-            let id = self.asked.to_string();
-            self.misses.ask(Question { registry: 0, id: &id }, (), self.now, &mut acts);
-        }
-        for _ in 0..20 {
-            self.now = self.now + MS;
-            self.misses.tick(self.now, &mut acts);
-        }
-        self.tries.extend(acts.iter().filter_map(|act| match act {
-            Act::Try { id, .. } => Some(*id),
-            Act::Abandon { .. } | Act::Answer { .. } => None,
-        }));
-        self.tries.len()
-    }
-
-    fn end(&mut self) {
-        // First whoever waits gives up.
-        self.now = self.now + S;
-        self.misses.tick(self.now, &mut Vec::new());
-        for id in self.tries.drain(..) {
-            self.misses.tried(id, Tried::Elsewhere(Told::overloaded()), self.now, &mut Vec::new());
-        }
-    }
-}
-
 /// A worker's life: until somebody ends it.
 fn live(path: &Path, seed: u64) -> ! {
     let Ok((region, _)) = open(path) else { std::process::exit(4) };
-    let region = Arc::new(region);
-    let mut fetches = Fetches::new(&region);
     let mut random = Random(seed);
     // Bounded, should whoever started it be gone: a minute's work or so.
     for _ in 0..100_000 {
-        fetches.begin();
-        fetches.end();
         if !work(&region, &mut random, 1000) {
             std::process::exit(WRONG_ANSWER);
         }
@@ -200,16 +148,6 @@ fn hold(path: &Path) -> ! {
     std::process::exit(0)
 }
 
-/// A worker that stops itself with all tries under way that may be; when it is woken it ends them and itself.
-fn fetch(path: &Path) -> ! {
-    let region = Arc::new(open(path).unwrap().0);
-    let mut fetches = Fetches::new(&region);
-    assert_eq!(fetches.begin(), TRIES as usize);
-    raise(Signal::SIGSTOP).unwrap();
-    fetches.end();
-    std::process::exit(0)
-}
-
 fn run(arguments: &[&str], path: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(arguments).arg(path).stdin(Stdio::null());
@@ -253,7 +191,6 @@ fn inspect(path: &Path) {
     assert!(found > 100, "{found}");
     assert!(put_all(&region, 1).iter().all(|kept| *kept == Kept::Stored), "a lock is stuck");
     assert_eq!(region.stats().damaged, damaged, "a bucket does not fit its sum");
-    assert_eq!(Fetches::new(&Arc::new(region)).begin(), TRIES as usize, "a permit is lost");
 }
 
 /// Workers are killed, or stopped for a while, and started again; the others never notice.
@@ -371,31 +308,6 @@ fn stopped_is_not_dead(directory: &Path) {
     inspect(&path);
 }
 
-/// What a worker has under way counts for all while it lives, stopped or not; once it is dead the others have its room,
-/// whether it has a successor or not.
-fn room_of_the_dead(directory: &Path) {
-    let path = directory.join("fetches");
-    for has_successor in [false, true] {
-        let holder = run(&["fetch"], &path);
-        wait_for_stop(&holder);
-        let region = Arc::new(open(&path).unwrap().0);
-        let mut fetches = Fetches::new(&region);
-        assert_eq!(fetches.begin(), 0, "it has all there are");
-        end(holder);
-        let successor = has_successor.then(|| open(&path).unwrap());
-        assert_eq!(fetches.begin(), TRIES as usize);
-        fetches.end();
-        drop(successor);
-
-        let mut holder = run(&["fetch"], &path);
-        wait_for_stop(&holder);
-        assert_eq!(fetches.begin(), 0);
-        signal(&holder, Signal::SIGCONT);
-        assert!(holder.wait().unwrap().success());
-        assert_eq!(fetches.begin(), TRIES as usize);
-    }
-}
-
 /// A worker that is stopped at random moments is never taken for dead.
 fn stops(directory: &Path, rounds: usize) {
     let path = directory.join("stopped");
@@ -420,7 +332,6 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["worker", seed, path] => live(Path::new(path), seed.parse().unwrap()),
         ["hold", path] => hold(Path::new(path)),
-        ["fetch", path] => fetch(Path::new(path)),
         _ => {}
     }
     let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
@@ -428,7 +339,6 @@ fn main() {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     stopped_is_not_dead(&directory);
-    room_of_the_dead(&directory);
     births(&directory, rounds / 5);
     stops(&directory, rounds / 3);
     torment(&directory, rounds);

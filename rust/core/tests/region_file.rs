@@ -95,7 +95,7 @@ fn what_cannot_work_is_refused_in_a_sentence() {
     let shown = |path: &Path| path.display().to_string();
 
     let small = Region::open(&path, &OpenOptions { bytes: 70_000, ..options(&registries()) }).unwrap_err();
-    assert_eq!(small.to_string(), "The cache needs at least 126976 bytes, and was given 70000.");
+    assert_eq!(small.to_string(), "The cache needs at least 73728 bytes, and was given 70000.");
     assert!(!path.exists());
 
     let nowhere = directory.join("no/region");

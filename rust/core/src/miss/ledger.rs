@@ -2,16 +2,17 @@
 //!
 //! A line of words for each registry, and one for all together; zeros are a registry of which nothing is known yet. Every
 //! word may be read and changed by every worker at any time, and each makes sense by itself: a worker that dies between
-//! two of them leaves nothing half done.
+//! two of them leaves nothing half done. The words lie in memory that workers inherit from the process that forks them, so
+//! they begin and end with the service.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::tally::Tally;
+use crate::region::Mapping;
 use crate::region::sync::{AtomicU64, Ordering};
 
-/// Words of a line.
-pub const LINE_WORDS: usize = 32;
+/// Words of a line: four lines of a processor's cache, of which the tally has two.
+const LINE_WORDS: usize = 32;
 /// Tries under way, each worker's own count: [`super::tally`].
 const TALLY_WORDS: usize = 16;
 
@@ -49,70 +50,68 @@ pub(super) enum Word {
 
 const _: () = assert!((Word::Borne as usize) < LINE_WORDS);
 
-/// Where the lines lie.
-pub trait Ledger: Debug + Send + Sync {
-    /// The [`LINE_WORDS`] words of a registry, by its place in the configuration, or of all together.
-    fn line(&self, registry: Option<u8>) -> &[AtomicU64];
-
-    /// Which worker this is: 1 to 63.
-    fn place(&self) -> u8;
-
-    /// Clears what these workers have left in all lines, if they are dead.
-    fn bury(&self, places: &mut dyn Iterator<Item = u8>);
+/// What all workers keep together, as one of them has it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    memory: Arc<Memory>,
+    place: u8,
 }
 
-/// The ledger of a worker that has the registries for itself.
 #[derive(Debug)]
-pub(super) struct Alone {
-    words: Box<[AtomicU64]>,
+enum Memory {
+    Own(Box<[AtomicU64]>),
+    Inherited(Mapping),
 }
 
-impl Alone {
-    pub(super) fn new(registries: usize) -> Self {
-        Self { words: (0..(registries + 1) * LINE_WORDS).map(|_| AtomicU64::new(0)).collect() }
-    }
-}
-
-impl Ledger for Alone {
-    fn line(&self, registry: Option<u8>) -> &[AtomicU64] {
-        let start = registry.map_or(0, |registry| usize::from(registry) + 1) * LINE_WORDS;
-        self.words.get(start..start + LINE_WORDS).unwrap_or_default()
+impl Ledger {
+    /// For so many registries, and for this process and those that it will fork. None when there is no memory for it.
+    #[must_use]
+    pub fn inherited(registries: usize) -> Option<Self> {
+        let mapping = Mapping::anonymous((registries + 1) * LINE_WORDS).ok()?;
+        Some(Self { memory: Arc::new(Memory::Inherited(mapping)), place: 0 })
     }
 
-    fn place(&self) -> u8 {
-        1
+    /// For a worker that has the registries for itself.
+    pub(super) fn own(registries: usize) -> Self {
+        let words = (0..(registries + 1) * LINE_WORDS).map(|_| AtomicU64::new(0)).collect();
+        Self { memory: Arc::new(Memory::Own(words)), place: 0 }
     }
 
-    fn bury(&self, _: &mut dyn Iterator<Item = u8>) {}
-}
+    /// The same ledger for the worker in this place, 0 to 63. Whoever had the place before must be dead: what it had under
+    /// way ended with it, and is forgotten.
+    #[must_use]
+    pub fn of_worker(&self, place: u8) -> Self {
+        for line in self.words().chunks_exact(LINE_WORDS) {
+            Tally::new(line.get(..TALLY_WORDS).unwrap_or_default(), place).clear();
+        }
+        Self { memory: Arc::clone(&self.memory), place }
+    }
 
-/// Takes away what the worker who had this place has counted in a line. Nobody may have it meanwhile.
-pub fn forget_worker(line: &[AtomicU64], place: u8) {
-    Tally::new(line.get(..TALLY_WORDS).unwrap_or_default(), place).clear();
+    fn words(&self) -> &[AtomicU64] {
+        match &*self.memory {
+            Memory::Own(words) => words,
+            Memory::Inherited(mapping) => mapping,
+        }
+    }
 }
 
 /// One line of a ledger.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    ledger: Arc<dyn Ledger>,
-    registry: Option<u8>,
+    ledger: Ledger,
+    start: usize,
 }
 
 impl Line {
-    /// The line of a registry, or of all together.
-    pub(super) const fn new(ledger: Arc<dyn Ledger>, registry: Option<u8>) -> Self {
-        Self { ledger, registry }
+    /// The line of a registry, by its place in the configuration, or of all together.
+    pub(super) fn new(ledger: Ledger, registry: Option<u8>) -> Self {
+        Self { ledger, start: registry.map_or(0, |registry| usize::from(registry) + 1) * LINE_WORDS }
     }
 
     /// How many tries are under way.
     pub(super) fn tally(&self) -> Tally<'_> {
-        let words = self.ledger.line(self.registry);
-        Tally::new(words.get(..TALLY_WORDS).unwrap_or_default(), self.ledger.place())
-    }
-
-    /// Clears what dead workers have left here.
-    pub(super) fn bury_dead(&self) {
-        self.ledger.bury(&mut self.tally().others());
+        let words = self.ledger.words().get(self.start..self.start + TALLY_WORDS);
+        Tally::new(words.unwrap_or_default(), self.ledger.place)
     }
 
     pub(super) fn load(&self, word: Word) -> u64 {
@@ -151,7 +150,7 @@ impl Line {
     }
 
     fn word(&self, word: Word) -> Option<&AtomicU64> {
-        self.ledger.line(self.registry).get(word as usize)
+        self.ledger.words().get(self.start + word as usize)
     }
 }
 
@@ -159,6 +158,6 @@ impl Line {
 impl Line {
     /// The line of a registry that one worker has for itself.
     pub(super) fn alone() -> Self {
-        Self::new(Arc::new(Alone::new(1)), Some(0))
+        Self::new(Ledger::own(1), Some(0))
     }
 }

@@ -69,16 +69,27 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What one of `workers` may take by itself, rounded up, who keep to this policy together. Tries are not shared out:
-    /// they are counted over all workers, in a [`Ledger`](super::Ledger).
+    /// What is left to one of `workers` that count their tries together, in a [`Ledger`](super::Ledger): all but the tries
+    /// is divided, and rounded up.
     #[must_use]
-    pub fn shared_by(mut self, workers: u32) -> Self {
-        let workers = workers.max(1);
-        let many = workers as usize;
+    pub fn beside_others(mut self, workers: u32) -> Self {
+        let many = workers.max(1) as usize;
         self.waiters_max = self.waiters_max.div_ceil(many);
         self.queue_max = self.queue_max.div_ceil(many);
         self.memo_max = self.memo_max.div_ceil(many);
-        self.retries_per_s /= f64::from(workers);
+        self.retries_per_s /= f64::from(workers.max(1));
         self
+    }
+
+    /// The share of one of `workers` that know nothing of one another: the tries are divided too.
+    #[must_use]
+    pub fn shared_by(mut self, workers: u32) -> Self {
+        let workers = workers.max(1);
+        for caps in &mut self.registries {
+            caps.concurrency_start = caps.concurrency_start.div_ceil(workers);
+            caps.concurrency_max = caps.concurrency_max.div_ceil(workers);
+        }
+        self.fetches_max = self.fetches_max.div_ceil(workers as usize);
+        self.beside_others(workers)
     }
 }

@@ -92,9 +92,6 @@ impl<W> Misses<W> {
                 return false;
             }
             guard.look_at = now + LOOK_US / 2 + self.chance.up_to(LOOK_US);
-            // Who has died may hold what there is.
-            guard.line.bury_dead();
-            self.all.bury_dead();
         }
         true
     }

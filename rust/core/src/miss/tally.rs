@@ -6,8 +6,8 @@
 //! are so until they end, so the sum that its worker saw, though no snapshot, was at least as many as run. Two who count
 //! at the same instant may both find one too many, which costs a moment and never passes the bound.
 //!
-//! A worker that dies leaves its count. Others take it away once its death is proven, and nothing of theirs depends on
-//! when: until then there is less room, and never more.
+//! A worker that dies leaves its count, at whatever step, and its successor in the same place takes it away: until then
+//! there is less room, and never more.
 
 use crate::region::sync::{AtomicU64, Ordering};
 
@@ -80,31 +80,23 @@ impl<'a> Tally<'a> {
 
     /// Does another worker wait for room?
     pub(super) fn is_wanted(&self) -> bool {
+        self.others_have(ALL_WAITS)
+    }
+
+    /// Has another worker anything under way here, or waits for it?
+    pub(super) fn has_others(&self) -> bool {
+        self.others_have(u64::MAX)
+    }
+
+    fn others_have(&self, bits: u64) -> bool {
         let (own, shift) = split(self.place);
         self.words.iter().enumerate().any(|(nth, word)| {
-            let mine = if nth == own { WAITS << shift } else { 0 };
-            word.load(Ordering::Relaxed) & ALL_WAITS & !mine != 0
+            let mine = if nth == own { (COUNT | WAITS) << shift } else { 0 };
+            word.load(Ordering::Relaxed) & bits & !mine != 0
         })
     }
 
-    /// The places of the other workers that have left anything here.
-    pub(super) fn others(&self) -> impl Iterator<Item = u8> {
-        let (words, own) = (self.words, self.place);
-        (1..=u8::MAX).take((words.len() * PER_WORD).saturating_sub(1)).filter(move |place| {
-            let (nth, shift) = split(*place);
-            *place != own
-                && words
-                    .get(nth)
-                    .is_some_and(|word| word.load(Ordering::Relaxed) >> shift & (COUNT | WAITS) != 0)
-        })
-    }
-
-    /// Has another worker left anything here?
-    pub(super) fn has_others(&self) -> bool {
-        self.others().next().is_some()
-    }
-
-    /// Takes away all that this worker has left. Nobody may have its place meanwhile.
+    /// Takes away all that whoever had this place has left. It must be dead, and nobody else there.
     pub(super) fn clear(&self) {
         if let Some((word, shift)) = self.own() {
             word.fetch_and(!((COUNT | WAITS) << shift), Ordering::SeqCst);
@@ -141,12 +133,13 @@ mod tests {
                 assert_eq!(tally.total(), before + usize::from(most > 0));
             }
         }
-        assert_eq!(Tally::new(&words, 4).others().collect::<Vec<_>>(), [1, 5, 63]);
         Tally::new(&words, 5).give_back();
-        Tally::new(&words, 5).clear();
-        Tally::new(&words, 63).clear();
-        assert_eq!(Tally::new(&words, 4).others().collect::<Vec<_>>(), [1]);
-        assert_eq!(Tally::new(&words, 4).total(), 4);
+        for (left, total) in [(5, 6), (63, 4), (1, 2), (4, 0)] {
+            let has_others = left != 1;
+            Tally::new(&words, left).clear();
+            assert_eq!((Tally::new(&words, 4).total(), Tally::new(&words, left).total()), (total, total));
+            assert_eq!(Tally::new(&words, 4).has_others(), has_others && left != 4, "{left}");
+        }
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::age::Ages;
 use super::error::{Difference, RegionError};
 use super::identity::{Identity, Rebuild};
 use super::layout::{Owner, USE_LOCK};
-use super::ledger;
 use super::lock::{Mode, try_lock};
 use super::map::Mapping;
 use super::owners;
@@ -216,7 +215,6 @@ impl Wish<'_> {
                 (mapping, identity, members, opened)
             }
         };
-        ledger::clear(&mapping);
         try_lock(file, USE_LOCK, Mode::Shared).map_err(|error| self.system(error))?;
         self.finish(mapping, identity, members, opened)
     }

@@ -5,7 +5,7 @@ use super::sync::{AtomicU64, Ordering};
 use crate::freshness::Lifetimes;
 
 /// Raised by every change of the layout; a file of another version is never read.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// "backendy" as its bytes lie in the file; on a machine of the other byte order it reads as its own mirror image.
 const MAGIC: u64 = u64::from_ne_bytes(*b"backendy");

@@ -1,7 +1,6 @@
 //! Where everything lies, in words of eight bytes: `docs/region-format.md` draws it.
 
 use super::sync::AtomicU64;
-use crate::miss::LINE_WORDS;
 
 /// Bytes of a bucket, and of a page of memory on the machines we know.
 pub const PAGE_BYTES: usize = 4096;
@@ -184,7 +183,7 @@ pub(super) const fn fold(product: u128) -> u64 {
 }
 
 /// Pages before the first bucket.
-pub(super) const HEADER_PAGES: usize = 29;
+pub(super) const HEADER_PAGES: usize = 16;
 /// Words before the first bucket.
 pub(super) const HEADER_WORDS: usize = HEADER_PAGES * PAGE_WORDS;
 /// Workers at once, and one slot (the first) that is nobody's.
@@ -211,13 +210,8 @@ pub(super) const GENERATION: usize = super::counters::COUNTER_WORDS - 1;
 
 const _: () = assert!(REGISTRIES + REGISTRIES_MAX * ROW_WORDS == COUNTERS, "the header has no gap here");
 const _: () = assert!(COUNTERS + OWNERS_MAX * super::counters::COUNTER_WORDS == LEASES, "nor here");
-const _: () = assert!(LEASES + LEASE_WORDS == LEDGER, "nor here");
-const _: () = assert!(LEDGER + LEDGER_WORDS == HEADER_WORDS, "nor at its end");
+const _: () = assert!(LEASES + LEASE_WORDS <= HEADER_WORDS, "what is left is reserved");
 /// The first word of what flights share; the region itself leaves it alone.
 pub(super) const LEASES: usize = 5 * PAGE_WORDS;
 /// Words of it.
 pub(super) const LEASE_WORDS: usize = 8 * PAGE_WORDS;
-/// The first word of what the workers keep together of each registry: [`crate::miss::Ledger`].
-pub(super) const LEDGER: usize = LEASES + LEASE_WORDS;
-/// Words of it: a line for each registry number, and nobody's line for all registries together.
-pub(super) const LEDGER_WORDS: usize = REGISTRIES_MAX * LINE_WORDS;

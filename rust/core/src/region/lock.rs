@@ -14,15 +14,12 @@ pub(super) enum Mode {
     Shared,
     /// Alone.
     Exclusive,
-    /// Not any more.
-    None,
 }
 
 fn request(byte: i64, mode: Mode) -> libc::flock {
     let kind = match mode {
         Mode::Shared => libc::F_RDLCK,
         Mode::Exclusive => libc::F_WRLCK,
-        Mode::None => libc::F_UNLCK,
     };
     libc::flock {
         l_type: i16::try_from(kind).unwrap_or_default(),
@@ -33,7 +30,7 @@ fn request(byte: i64, mode: Mode) -> libc::flock {
     }
 }
 
-/// Takes, changes or lets go of a lock without waiting. False when somebody else has it.
+/// Takes or changes a lock without waiting. False when somebody else has it.
 ///
 /// # Errors
 /// What the kernel says, when it is not that.

@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 
 /// Memory that stays where it is until it is dropped.
 #[derive(Debug)]
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     base: NonNull<AtomicU64>,
     words: usize,
     /// Keeps the file's locks for as long as the memory is there (R4).
@@ -31,7 +31,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// `words` zeros of this process's own, and of those it forks.
-    pub(super) fn anonymous(words: usize) -> nix::Result<Self> {
+    pub(crate) fn anonymous(words: usize) -> nix::Result<Self> {
         let bytes = bytes(words)?;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: R1: a new mapping at an address of the kernel's choice replaces nothing.

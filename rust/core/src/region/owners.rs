@@ -5,7 +5,6 @@ use super::layout::{COUNTERS, GENERATION, OWNER_LOCKS, OWNERS_MAX, Owner, low_ha
 use super::lock::{Mode, is_held, try_lock};
 use super::map::Mapping;
 use super::sync::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Takes the first place that no living process holds; None when there is none.
 ///
@@ -34,20 +33,6 @@ pub(super) fn is_alive(mapping: &Mapping, owner: Owner) -> bool {
 /// Does a living process hold this place? Memory without a file has one process, and nobody else to wait for.
 pub(super) fn is_place_held(mapping: &Mapping, slot: u8) -> bool {
     mapping.file().is_some_and(|file| is_held(file, byte(slot)))
-}
-
-/// Does something in place of a worker that is dead: whoever has its lock proves that, and keeps a successor away meanwhile.
-/// Not for the caller's own place, whose lock would be lost.
-pub(super) fn in_place_of_dead(mapping: &Mapping, slot: u8, act: impl FnOnce()) {
-    /// A lock of the file is the process's: of its threads one at a time.
-    static ONE: Mutex<()> = Mutex::new(());
-    let Some(file) = mapping.file() else { return };
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if try_lock(file, byte(slot), Mode::Exclusive) == Ok(true) {
-        act();
-        // Cannot fail: it was just taken. If it did, the place would be lost until this process ends.
-        let _ = try_lock(file, byte(slot), Mode::None);
-    }
 }
 
 fn byte(slot: u8) -> i64 {

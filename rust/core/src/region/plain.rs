@@ -10,12 +10,12 @@ pub(super) const DEAD_SLOT: u8 = 63;
 
 /// Words that several regions share.
 #[derive(Clone, Debug)]
-pub(super) struct Mapping(Arc<[AtomicU64]>);
+pub(crate) struct Mapping(Arc<[AtomicU64]>);
 
 impl Mapping {
     /// `words` zeros.
     #[expect(clippy::unnecessary_wraps, reason = "a mapping may fail, and this stands in its place")]
-    pub(super) fn anonymous(words: usize) -> Result<Self, ()> {
+    pub(crate) fn anonymous(words: usize) -> Result<Self, ()> {
         Ok(Self((0..words).map(|_| AtomicU64::new(0)).collect()))
     }
 
