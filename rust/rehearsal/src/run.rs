@@ -77,15 +77,14 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
     let clock = Rc::new(Clock::default());
     let mut registries = Vec::new();
     let mut urls = Vec::new();
-    for (country, behaviour) in &profile.registries {
-        // The profile was checked: two letters.
-        let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
+    for (country, behaviour) in profile.countries() {
         let known = (profile.seed, profile.customers.companies);
-        let registry = Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)));
+        let registry = Rc::new(Registry::new(country, behaviour.clone(), known, Rc::clone(&clock)));
+        let country = String::from_utf8_lossy(&country).into_owned();
         let port = listen(&registry).map_err(|error| {
             Failure::Socket(format!("registry {country}, port {}", behaviour.port), error)
         })?;
-        urls.push((country.clone(), format!("http://127.0.0.1:{port}")));
+        urls.push((country, format!("http://127.0.0.1:{port}")));
         registries.push(registry);
     }
     let server = watcher.listening(&urls).map_err(Failure::Ended)?;
@@ -108,9 +107,7 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
         pool: RefCell::default(),
         at_once: Cell::new(0),
     });
-    let countries = crowd.registries.iter().map(|registry| registry.country).collect();
-    let arrivals = Arrivals::new(profile.seed, &profile.customers, countries);
-    let coming = tokio::task::spawn_local(Rc::clone(&crowd).come(arrivals));
+    let coming = tokio::task::spawn_local(Rc::clone(&crowd).come(Arrivals::new(profile)));
     watch(&crowd, &coming, watcher).await.map_err(Failure::Ended)?;
     let report = Report::new(&crowd.score.borrow(), &crowd.registries);
     Ok(report)

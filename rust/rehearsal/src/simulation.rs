@@ -94,25 +94,21 @@ impl<'a> Simulation<'a> {
         let clock = Rc::new(Clock::default());
         let known = (profile.seed, profile.customers.companies);
         let registries: Vec<Rc<Registry>> = profile
-            .registries
-            .iter()
+            .countries()
             .map(|(country, behaviour)| {
-                // The profile was checked: two letters.
-                let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
-                Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)))
+                Rc::new(Registry::new(country, behaviour.clone(), known, Rc::clone(&clock)))
             })
             .collect();
         let mut policy = policy.clone();
         let last = policy.registries.last().copied().unwrap_or_else(Caps::default);
         policy.registries.resize(registries.len(), last);
-        let countries = registries.iter().map(|registry| registry.country).collect();
         let limit_us = (profile.customers.limit_ms * 1000.0) as u64;
         let outages: Vec<usize> =
             registries.iter().map(|registry| registry.behaviour.outages.len()).collect();
         Self {
             profile,
             limit_us,
-            arrivals: Arrivals::new(profile.seed, &profile.customers, countries).peekable(),
+            arrivals: Arrivals::new(profile).peekable(),
             registries,
             events: BinaryHeap::new(),
             planned: 0,
