@@ -39,7 +39,7 @@ impl Crowd {
             if arrival.at_us > self.clock.now_us() {
                 sleep_until(self.clock.at(arrival.at_us)).await;
             }
-            let asked = self.asked(arrival);
+            let Some(asked) = self.asked(arrival) else { continue };
             if self.at_once.get() >= AT_ONCE_MAX {
                 let mut score = self.score.borrow_mut();
                 score.sent(u64::MAX, 0);
@@ -51,15 +51,15 @@ impl Crowd {
         }
     }
 
-    fn asked(&self, arrival: Arrival) -> Asked {
-        let behaviour = self.registries.get(arrival.registry).map(|registry| &registry.behaviour);
-        let answerable = behaviour.is_some_and(|behaviour| {
-            self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us)
-        });
-        let outage =
-            behaviour.and_then(|behaviour| behaviour.outage(arrival.at_us)).map(|(outage, _)| outage);
-        let warm = self.score.borrow().was_told(arrival.company);
-        Asked { arrival, answerable, outage, warm }
+    /// None of a registry that is none.
+    fn asked(&self, arrival: Arrival) -> Option<Asked> {
+        let behaviour = &self.registries.get(arrival.registry)?.behaviour;
+        Some(Asked {
+            arrival,
+            answerable: self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us),
+            outage: behaviour.outage(arrival.at_us).map(|(outage, _)| outage),
+            warm: self.score.borrow().was_told(arrival.company),
+        })
     }
 
     /// One customer, with all his tries.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::arrivals::Arrival;
 use crate::failures::Failures;
+use crate::ideal::Answerable;
 use crate::latencies::Latencies;
 use crate::truth::Company;
 
@@ -34,7 +35,7 @@ pub(crate) enum Try {
 pub(crate) struct Asked {
     pub(crate) arrival: Arrival,
     /// Whether the ideal cache could answer.
-    pub(crate) answerable: bool,
+    pub(crate) answerable: Answerable,
     /// Which outage it falls into, of its registry's.
     pub(crate) outage: Option<usize>,
     /// Whether its company had been told before.
@@ -65,7 +66,7 @@ impl Tally {
 
     fn count(&mut self, asked: Asked, right_at: Option<u32>) {
         self.asked += 1;
-        self.answerable += u64::from(asked.answerable);
+        self.answerable += u64::from(asked.answerable.in_turn);
         self.right += u64::from(right_at == Some(0));
         self.right_after_retries += u64::from(right_at.is_some());
     }
@@ -101,6 +102,8 @@ pub(crate) struct During {
 /// All counters.
 pub(crate) struct Score {
     pub(crate) all: Tally,
+    /// What three tries at once could have told, of all.
+    pub(crate) answerable_at_once: u64,
     /// By registry.
     pub(crate) customers: Vec<Warmth>,
     /// By registry, then by the second in which they came.
@@ -126,6 +129,7 @@ impl Score {
     pub(crate) fn new(outages: &[usize]) -> Self {
         Self {
             all: Tally::default(),
+            answerable_at_once: 0,
             customers: vec![Warmth::default(); outages.len()],
             seconds: vec![Vec::new(); outages.len()],
             outages: outages.iter().map(|count| vec![During::default(); *count]).collect(),
@@ -173,6 +177,7 @@ impl Score {
     /// A customer is done: right at this try, from 0, so long after the request was due; or not at all.
     pub(crate) fn done(&mut self, asked: Asked, right_at: Option<u32>, took_us: u64) {
         self.all.count(asked, right_at);
+        self.answerable_at_once += u64::from(asked.answerable.at_once);
         let Arrival { at_us, registry, .. } = asked.arrival;
         if let Some(seconds) = self.seconds.get_mut(registry) {
             let second = (at_us / 1_000_000) as usize;
@@ -229,7 +234,8 @@ mod tests {
 
     fn asked(at_us: u64, outage: Option<usize>, warm: bool) -> Asked {
         let company = Company { country: *b"us", number: 0 };
-        Asked { arrival: Arrival { at_us, registry: 0, company }, answerable: true, outage, warm }
+        let answerable = Answerable { in_turn: true, at_once: true };
+        Asked { arrival: Arrival { at_us, registry: 0, company }, answerable, outage, warm }
     }
 
     #[test]
