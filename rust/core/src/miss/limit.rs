@@ -69,9 +69,10 @@ impl Limit {
     }
 
     /// An outage begins. After it the registry is asked for a quarter of what it bore, or as at the start, if that is more,
-    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that.
+    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that. Where nothing was
+    /// lost yet, what it bears is not known: slow start goes on.
     pub(super) fn restart(&mut self) {
-        self.slow_start_below = self.most;
+        self.slow_start_below = self.slow_start_below.max(self.most);
         let start = f64::from(self.caps.concurrency_start).max(self.most / 4.0);
         self.most = self.most.min(start).max(1.0);
         (self.results, self.losses) = (0, 0);
@@ -142,16 +143,20 @@ mod tests {
 
     #[test]
     fn after_an_outage_it_begins_with_a_quarter_and_soon_has_all() {
-        let mut limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 500 });
-        for _ in 0..380 {
-            limit.count(false, 500, ROUND_TRIP_US, Moment(0));
+        for (lost_before, soon) in [
+            (true, 360),  // fast up to what it bore, slowly from there
+            (false, 500), // as nothing was ever lost: fast on
+        ] {
+            let mut limit = Limit::new(Caps { concurrency_start: 400, concurrency_max: 500 });
+            if lost_before {
+                (0..20).for_each(|_| limit.count(true, 400, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
+                assert_eq!(limit.get(), 360);
+            }
+            limit.caps.concurrency_start = 20;
+            limit.restart();
+            assert_eq!(limit.get(), if lost_before { 90 } else { 100 });
+            (0..401).for_each(|_| limit.count(false, 500, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
+            assert_eq!(limit.get(), soon);
         }
-        assert_eq!(limit.get(), 400);
-        limit.restart();
-        assert_eq!(limit.get(), 100);
-        for _ in 0..400 {
-            limit.count(false, 400, ROUND_TRIP_US, Moment(0));
-        }
-        assert_eq!(limit.get(), 400, "fast up to what it bore, slowly from there");
     }
 }
