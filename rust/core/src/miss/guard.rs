@@ -5,17 +5,20 @@ use super::chance::Chance;
 use super::latency::Latencies;
 use super::lesson::{Burden, Lesson};
 use super::limit::Limit;
-use super::moment::{Moment, S};
+use super::moment::{MS, Moment, S};
 use super::pace::Pace;
 use super::patience::{Patience, Terms};
 use super::pause::Pause;
 use super::policy::{Caps, Policy};
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use super::retry::Budget;
 use super::stats::{self, RegistryStats};
 
 /// Patience is worked out anew after so many latencies.
 const PATIENCE_EVERY: u32 = 16;
+
+/// What a try usually takes, until that is known.
+const ROUND_TRIP_US_UNKNOWN: u64 = 250 * MS;
 
 /// When another try may begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +92,11 @@ impl Guard {
         }
     }
 
+    /// So many questions may wait for room.
+    pub(super) fn places(&self, policy: &Policy) -> usize {
+        queue::places(self.limit.get(), self.patience.usual, self.pace.rate_per_s(), policy)
+    }
+
     /// A try that began then ended after `took_us`. True when this opened or closed the breaker.
     pub(super) fn learn(
         &mut self,
@@ -108,7 +116,12 @@ impl Guard {
         }
         if self.breaker.state() == stats::Breaker::Closed {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
-            self.limit.count(lesson.burden != Burden::Borne, self.running + 1, self.patience.usual, now);
+            self.limit.count(
+                lesson.burden != Burden::Borne,
+                self.running + 1,
+                self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN),
+                now,
+            );
         }
         let turned = self.breaker.count(lesson.health, begun, now, chance);
         self.restart_if_open(turned);

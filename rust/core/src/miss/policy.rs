@@ -22,7 +22,7 @@ pub struct Policy {
     pub fetches_max: usize,
     /// So many customers wait at once.
     pub waiters_max: usize,
-    /// So many questions wait for a registry to have room, each registry's own.
+    /// So many questions wait for a registry to have room, each registry's own; fewer when it is slow.
     pub queue_max: usize,
     /// And each of them at most so long.
     pub queue_wait_us: u64,
@@ -59,7 +59,7 @@ impl Default for Policy {
             patience_min_us: 250 * MS,
             fetches_max: 400,
             waiters_max: 4000,
-            queue_max: 32,
+            queue_max: 1000,
             queue_wait_us: 300 * MS,
             memo_max: 4096,
             retry_share: 0.08,
