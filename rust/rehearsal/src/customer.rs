@@ -90,14 +90,10 @@ impl Crowd {
     }
 
     fn count(&self, asked: Asked, begun_us: u64, outcome: &Try) {
-        let mut score = self.score.borrow_mut();
-        score.tried(asked, outcome);
-        let index = asked.arrival.registry;
-        let Some(registry) = self.registries.get(index) else { return };
-        if let Some((outage, begin_us)) = registry.behaviour.outage(begun_us) {
-            let took_us = self.clock.now_us().saturating_sub(begun_us);
-            score.tried_in_outage((index, outage), begun_us - begin_us, outcome, took_us);
-        }
+        let took_us = self.clock.now_us().saturating_sub(begun_us);
+        let registry = self.registries.get(asked.arrival.registry);
+        let outage = registry.and_then(|registry| registry.behaviour.outage(begun_us));
+        self.score.borrow_mut().tried(asked, (begun_us, took_us), outage, outcome);
     }
 
     async fn attempt(&self, arrival: Arrival, request: &str, deadline: Instant) -> Try {

@@ -38,6 +38,8 @@ pub struct Report {
     registries: BTreeMap<String, RegistryReport>,
     /// Over all registries, by the second in which they came.
     seconds: Vec<Tally>,
+    /// First tries and further ones, by the second in which they began.
+    tries_by_second: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,6 +98,7 @@ impl Report {
             late_ms_peak: score.late_us_peak as f64 / 1000.0,
             registries: registry_reports.collect(),
             seconds,
+            tries_by_second: score.tries.clone(),
         }
     }
 }

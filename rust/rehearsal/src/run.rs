@@ -1,7 +1,6 @@
 //! All of it together, on this thread.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -15,10 +14,11 @@ use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::customer::Crowd;
 use crate::ideal::Ideal;
-use crate::profile::{Profile, US_PER_S};
+use crate::profile::Profile;
+use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::report::Report;
-use crate::score::{Score, Tally};
+use crate::score::Score;
 
 /// How often the watcher may end it.
 const PULSE: Duration = Duration::from_millis(100);
@@ -119,7 +119,7 @@ async fn watch<W: Watcher>(
     coming: &tokio::task::JoinHandle<()>,
     watcher: &mut W,
 ) -> Result<(), W::Error> {
-    let mut before = Before::default();
+    let mut progress = Progress::default();
     let mut pulses = 0;
     let mut left = Duration::from_secs_f64(crowd.customers.watch_after_s);
     loop {
@@ -131,42 +131,9 @@ async fn watch<W: Watcher>(
         watcher.pulse()?;
         pulses += 1;
         if pulses % PULSES_PER_LINE == 0 {
-            watcher.line(&before.line(crowd))?;
+            let (now_us, open) = (crowd.clock.now_us(), crowd.at_once.get());
+            watcher.line(&progress.line(&crowd.score.borrow(), &crowd.registries, now_us, open))?;
         }
-    }
-}
-
-/// What had been counted when the last line was told.
-#[derive(Default)]
-struct Before {
-    tally: Tally,
-    requests: Vec<u64>,
-}
-
-impl Before {
-    fn line(&mut self, crowd: &Crowd) -> String {
-        let score = crowd.score.borrow();
-        let (now, was) = (score.all, std::mem::replace(&mut self.tally, score.all));
-        let asked = now.asked - was.asked;
-        let share = |part: u64| part as f64 * 100.0 / asked.max(1) as f64;
-        let mut line = format!(
-            "{:4.0} s  {asked:6} served  {:5.1} % right  bound {:5.1} %  open {:5}",
-            crowd.clock.now_us() as f64 / US_PER_S,
-            share(now.right - was.right),
-            share(now.answerable - was.answerable),
-            crowd.at_once.get(),
-        );
-        self.requests.resize(crowd.registries.len(), 0);
-        for (registry, requests) in crowd.registries.iter().zip(&mut self.requests) {
-            let load = registry.load.borrow();
-            let new = load.requests - std::mem::replace(requests, load.requests);
-            let country = String::from_utf8_lossy(&registry.country);
-            let _written = write!(line, "  {country} {new}/s, {} at once", load.at_once);
-        }
-        if score.late > 0 {
-            let _written = write!(line, "  LATE: {} requests", score.late);
-        }
-        line
     }
 }
 

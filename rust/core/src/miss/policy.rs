@@ -57,7 +57,7 @@ impl Default for Policy {
             fetch_timeout_us: 10 * S,
             tries_max: TRIES_MAX,
             patience_min_us: 250 * MS,
-            fetches_max: 400,
+            fetches_max: 1024,
             waiters_max: 4000,
             queue_max: 1000,
             queue_wait_us: 300 * MS,
