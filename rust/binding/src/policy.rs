@@ -27,6 +27,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize) -> PyResult<Pol
                 "waiters_max" => policy.waiters_max = value.extract()?,
                 "queue_max" => policy.queue_max = value.extract()?,
                 "queue_wait_ms" => policy.queue_wait_us = ms()?,
+                "breaker" => policy.breaker = value.extract::<u32>()? != 0,
                 "memo_max" => policy.memo_max = value.extract()?,
                 "retry_share" => policy.retry_share = value.extract()?,
                 "retries_per_s" => policy.retries_per_s = value.extract()?,

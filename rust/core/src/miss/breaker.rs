@@ -55,6 +55,8 @@ enum State {
 /// The health of one registry.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
+    /// May it open at all?
+    opens: bool,
     state: State,
     /// For each second of the window: (results, failures).
     seconds: [(u32, u32); WINDOW_S],
@@ -75,8 +77,10 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) const fn new() -> Self {
+    /// Closed; one that never `opens` only watches.
+    pub(super) const fn new(opens: bool) -> Self {
         Self {
+            opens,
             state: State::Closed,
             seconds: [(0, 0); WINDOW_S],
             second: 0,
@@ -131,7 +135,7 @@ impl Breaker {
             }
             (State::Open { .. }, Health::Failing | Health::Away) => false,
             (State::Closed, _) => {
-                let opens = self.fails(health, begun, now);
+                let opens = self.fails(health, begun, now) && self.opens;
                 if opens {
                     self.open(now, chance);
                 }
@@ -171,7 +175,7 @@ impl Breaker {
             return false;
         }
         self.silent += 1;
-        let opens = self.state == State::Closed && self.silent >= SILENT_MAX;
+        let opens = self.opens && self.state == State::Closed && self.silent >= SILENT_MAX;
         if opens {
             self.open(now, chance);
         }
@@ -230,7 +234,7 @@ mod tests {
     type Fed = &'static [(Health, usize, u64)];
 
     fn fed(results: Fed) -> stats::Breaker {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
         for (health, count, at_s) in results {
             for _ in 0..*count {
                 breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
@@ -265,7 +269,7 @@ mod tests {
     #[test]
     fn silence_opens_it_when_nothing_was_heard_since() {
         for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
-            let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+            let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
             breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
             for _ in 0..SILENT_MAX {
                 breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
@@ -275,8 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_off_never_opens() {
+        let (mut breaker, mut chance) = (Breaker::new(false), Chance::new(1));
+        for at in 1..200 {
+            assert!(!breaker.count(Health::Away, Moment(at), Moment(at), &mut chance));
+            assert!(!breaker.overdue(Moment(at), Moment(at), &mut chance));
+        }
+        assert_eq!(breaker.state(), stats::Breaker::Closed);
+    }
+
+    #[test]
     fn a_word_ends_the_silence() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
         for at in 1..10 * u64::from(SILENT_MAX) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
@@ -288,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_breaks_at_one_instant_is_one_event() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
         let broke = START + S;
         assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
         // What began after it tells how the registry is.
@@ -300,7 +314,7 @@ mod tests {
 
     #[test]
     fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
@@ -318,7 +332,7 @@ mod tests {
 
     #[test]
     fn only_a_right_reply_begun_since_closes_it() {
-        let (mut breaker, mut chance) = (Breaker::new(), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true), Chance::new(1));
         let opened = START + S;
         breaker.open(opened, &mut chance);
         for (health, begun, closes) in [

@@ -62,7 +62,7 @@ impl Guard {
             limit: Limit::new(caps),
             pace: Pace::new(),
             pause: Pause::default(),
-            breaker: Breaker::new(),
+            breaker: Breaker::new(policy.breaker),
             budget: Budget::new(policy.retry_share, policy.retries_per_s),
             queue: Queue::default(),
             counted: RegistryStats::default(),

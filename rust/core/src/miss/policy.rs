@@ -26,6 +26,8 @@ pub struct Policy {
     pub queue_max: usize,
     /// And each of them at most so long.
     pub queue_wait_us: u64,
+    /// Is a registry that fails left alone? Off only to compare.
+    pub breaker: bool,
     /// So many failures are remembered.
     pub memo_max: usize,
     /// Second tries and retries, as a share of first tries.
@@ -61,6 +63,7 @@ impl Default for Policy {
             waiters_max: 4000,
             queue_max: 1000,
             queue_wait_us: 300 * MS,
+            breaker: true,
             memo_max: 4096,
             retry_share: 0.08,
             retries_per_s: 2.0,
