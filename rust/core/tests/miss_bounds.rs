@@ -202,13 +202,13 @@ fn a_full_queue_serves_the_newest_and_its_oldest_give_up() {
 #[test]
 fn a_crowd_before_a_fast_registry_of_which_nothing_is_known_is_served() {
     let mut service = Service::new(Policy::default());
-    (0..300).for_each(|id| service.ask(id, id));
+    (0..148).for_each(|id| service.ask(id, id));
     // Each round trip of 20 ms, as many as run.
     while !service.tries.is_empty() {
         service.pass(20 * MS);
         (0..service.tries.len()).for_each(|_| service.end(0, reply(404)));
     }
-    assert!((0..300).all(|waiter| service.answer(waiter) == Some(&Outcome::NotFound)));
+    assert!((0..148).all(|waiter| service.answer(waiter) == Some(&Outcome::NotFound)));
 }
 
 #[test]

@@ -61,11 +61,11 @@ impl Default for Policy {
             patience_min_us: 250 * MS,
             fetches_max: 1024,
             waiters_max: 4000,
-            queue_max: 1000,
+            queue_max: 128,
             queue_wait_us: 300 * MS,
             breaker: true,
             memo_max: 4096,
-            retry_share: 0.08,
+            retry_share: 0.05,
             retries_per_s: 2.0,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Adaptive LIFO and a short bound on waiting (Maurer, "Fail at Scale", ACM Queue 2015): when there is more than can be
 //! done, what is done is done in time. A question that is asked again counts as new. Only so many wait as have room soon
-//! (Little, "A Proof for the Queuing Formula L = λW", 1961): hundreds for a fast registry, 32 for a slow one.
+//! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one.
 
 use slab::Slab;
 
@@ -17,8 +17,9 @@ const PLACES_MIN: usize = 32;
 const WAIT_SHARE: f64 = 1.0 / 3.0;
 
 /// How many may wait for a registry that bears `limit` tries at once, each of which usually takes `usual_us`, and so many a
-/// second: as many as it takes in the time (Little 1961). While it is not known how long one takes, a crowd may wait for what
-/// may be a fast registry.
+/// second: as many as it takes in the time (Little 1961). While it is not known how long one takes, as many as the policy allows
+/// wait for what may be a fast registry; not more, as it may be one that hangs, and who waits takes a connection that the others
+/// need.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the policy's")]
 #[expect(clippy::cast_precision_loss, reason = "microseconds of hours have room in a float")]
 pub(super) fn places(limit: u32, usual_us: Option<u64>, rate_per_s: f64, policy: &Policy) -> usize {
@@ -88,13 +89,13 @@ mod tests {
 
     #[test]
     fn as_many_wait_as_have_room_within_a_tenth_of_a_second() {
-        let policy = Policy { queue_max: 1000, queue_wait_us: 300 * MS, ..Policy::default() };
+        let policy = Policy { queue_max: 300, queue_wait_us: 300 * MS, ..Policy::default() };
         for (what, limit, usual_ms, rate_per_s, expected) in [
-            ("nothing is known", 20, None, f64::INFINITY, 1000),
+            ("nothing is known", 20, None, f64::INFINITY, 300),
             ("fast", 20, Some(10), f64::INFINITY, 200),
-            ("fast, and asked for more", 200, Some(10), f64::INFINITY, 1000),
+            ("fast, and asked for more", 200, Some(10), f64::INFINITY, 300),
             ("slow", 40, Some(700), f64::INFINITY, 32),
-            ("instant", 20, Some(0), f64::INFINITY, 1000),
+            ("instant", 20, Some(0), f64::INFINITY, 300),
             ("fast and throttled", 20, Some(10), 400.0, 40),
             ("throttled to a crawl", 20, Some(10), 1.0, 32),
             ("throttled before anything was told", 20, None, 500.0, 50),
