@@ -83,6 +83,9 @@ async def test_a_missed_sla_is_status_1(tmp_path: Path) -> None:
         ("customers = [", "is no TOML"),
         (SHORT + "error_shar = 1", "unknown field `error_shar`"),
         (SHORT + "error_share = 2", "registries.im.error_share: is 2; expected 0 to 1"),
+        (SHORT + "weight = 0", "registries.im.weight: is 0; expected 0.000001 to 1000000"),
+        (SHORT + "weight = -1", "registries.im.weight: is -1"),
+        (SHORT + "weight = inf", "holds a date or no number"),
         (SHORT + "error_share = 0.7\nhang_share = 0.7", "together"),
         (SHORT.replace("fixed", "wild"), "unknown variant `wild`"),
         (SHORT.replace(".im", ".imx"), "registries.imx: expected two small letters"),
@@ -253,3 +256,54 @@ def test_only_a_valid_right_and_good_score_passes(changed: dict[str, Any], told:
     report |= {"right_percent": 95.0, "bound_percent": 99.0}
     assert told in verdict(report | changed, 95)
     assert bool(verdict(report | changed, 95)) == bool(told)
+
+
+async def simulate(profile: Path, *arguments: str) -> dict[str, Any]:
+    """Play a profile in virtual time: its score."""
+    score = profile.with_suffix(".json")
+    status, told, complained = await rehearse(
+        str(profile), "--simulated", "--sla", "0", "--json", str(score), *arguments
+    )
+    assert (status, complained) == (0, "")
+    assert "in virtual time" in told
+    report: dict[str, Any] = json.loads(score.read_text(encoding="utf-8"))
+    return report
+
+
+async def test_a_simulation_scores_the_rules_and_their_settings(tmp_path: Path) -> None:
+    profile = tmp_path / "slow.toml"
+    profile.write_text(
+        SHORT.replace("ms = 5", "ms = 100").replace("rate_per_s = 50", "rate_per_s = 500"), encoding="utf-8"
+    )
+    as_it_is, again = await simulate(profile), await simulate(profile)
+    assert as_it_is == again
+    assert as_it_is["right_percent"] == 100
+    assert as_it_is["registries"]["im"]["at_once_peak"] > 10
+    assert len(as_it_is["seconds"]) == len(as_it_is["tries_by_second"]) == 1
+    # Five a second is what two at once bear in a tenth of one, each.
+    narrow = await simulate(profile, "--set", "concurrency_max=2", "--set", "queue_wait_ms=10")
+    assert narrow["policy"] == {"concurrency_max": 2, "queue_wait_ms": 10}
+    assert narrow["registries"]["im"]["at_once_peak"] == 2
+    assert narrow["right_percent"] < as_it_is["right_percent"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--set", "concurrency_max=2"), "expected --simulated"),
+        (("--simulated", "--set", "concurrency=2"), "concurrency: no setting of the miss path"),
+        (("--simulated", "--set", "concurrency_max=2.5"), "concurrency_max: 'float' object"),
+        (("--simulated", "--set", "concurrency_max=99999999999"), "concurrency_max: out of range"),
+        (("--simulated", "--set", "deadline_ms=-1"), "'deadline_ms=-1': is no setting"),
+        (("--simulated", "--set", "retry_share=nan"), "expected NAME=NUMBER"),
+        (("--simulated", "--target", "http://127.0.0.1:1"), "--target: of a real server"),
+        (("--simulated", "--registries-only"), "--registries-only: of a real server"),
+        (("--simulated", "--memory-of", "1"), "--memory-of: of a real server"),
+        (("--simulated", "--", "--workers", "2"), "none is started"),
+    ],
+)
+async def test_a_simulation_refuses_what_it_has_not(arguments: tuple[str, ...], complaint: str) -> None:
+    status, _, complained = await rehearse("quick", *arguments)
+    assert status == 2
+    assert complaint in complained
+    assert complained.count("\n") == 1

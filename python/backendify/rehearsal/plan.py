@@ -1,6 +1,7 @@
 """What a rehearsal is asked to be: the arguments of `backendify rehearse`."""
 
 import json
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,13 +14,14 @@ import click
 from backendify.option import shown
 from backendify.settings import BadSettings
 
-_PROFILES: Final = ("fire", "outage", "storm", "abandon", "quick")
+_PROFILES: Final = ("fire", "collapse", "outage", "storm", "abandon", "quick")
 _HELP: Final = """\
 Play flaky registries and impatient customers against a server; exit 1 when the SLA is missed.
 
 \b
-PROFILE is fire (the default), outage, storm, abandon, quick, or a TOML file.
+PROFILE is fire (the default), collapse, outage, storm, abandon, quick, or a TOML file.
 Options behind -- are the server's own: backendify rehearse fire -- --workers 2
+With --simulated there is no server: backendify rehearse fire --simulated --set concurrency_max=40
 """
 
 
@@ -40,6 +42,10 @@ class Plan:
     memory_of: str | None
     """A process, a control group's folder, or a file that holds bytes."""
     server_options: tuple[str, ...]
+    simulated: bool
+    """In virtual time, without a server."""
+    policy: dict[str, float]
+    """The rules' settings that differ from their defaults, by their names in docs/miss-path.md."""
 
 
 def read(arguments: list[str]) -> Plan | None:
@@ -53,16 +59,37 @@ def read(arguments: list[str]) -> Plan | None:
     except click.UsageError as error:
         message = f"rehearse: {' '.join(error.format_message().split())}"
         raise BadSettings(message) from None
-    target = given["target"]
+    target, simulated = given["target"], given["simulated"]
     if target is not None and not _is_target(target):
         message = f"--target {shown(target)}: is no server's URL; expected http://HOST:PORT"
         raise BadSettings(message)
     server_options = tuple(arguments[split + 1 :])
-    if server_options and (target or given["registries_only"]):
+    if server_options and (target or given["registries_only"] or simulated):
         message = f"{shown(server_options[0])}: the server's options; expected none, as none is started"
         raise BadSettings(message)
+    for option in ("target", "registries_only", "memory_of"):
+        if simulated and given[option]:
+            message = f"--{option.replace('_', '-')}: of a real server; expected none with --simulated"
+            raise BadSettings(message)
+    policy = dict(map(_setting, given.pop("settings")))
+    if policy and not simulated:
+        message = "--set: changes the rules in a simulation; expected --simulated beside it"
+        raise BadSettings(message)
     name = given.pop("profile")
-    return Plan(name=name, profile=_profile(name), server_options=server_options, **given)
+    return Plan(name=name, profile=_profile(name), server_options=server_options, policy=policy, **given)
+
+
+def _setting(text: str) -> tuple[str, float]:
+    """Read NAME=NUMBER; whether there is such a setting, `_core` knows."""
+    name, _, number = text.partition("=")
+    try:
+        value = int(number) if number.isdecimal() else float(number)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        message = f"--set {shown(text)}: is no setting; expected NAME=NUMBER, as concurrency_max=40"
+        raise BadSettings(message)
+    return name, value
 
 
 def _profile(name: str) -> str:
@@ -103,6 +130,17 @@ def _command() -> click.Command:
             click.Option(["--target"], metavar="URL", help="Ask this server; otherwise one is started."),
             click.Option(
                 ["--registries-only"], is_flag=True, help="Run the registries, and nobody who asks."
+            ),
+            click.Option(
+                ["--simulated"],
+                is_flag=True,
+                help="Play it in virtual time, against the rules of the miss path alone: seconds instead of minutes.",
+            ),
+            click.Option(
+                ["--set", "settings"],
+                multiple=True,
+                metavar="NAME=NUMBER",
+                help="With --simulated: change a setting of the rules, as concurrency_max=40; may be repeated.",
             ),
             click.Option(["--json"], type=path, help="Write the score to this file."),
             click.Option(["--plot"], type=path, help="Draw rate and success over time: an SVG."),

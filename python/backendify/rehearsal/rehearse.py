@@ -47,21 +47,12 @@ def run(arguments: list[str]) -> int:
 def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
     for path, _ in _files(wanted):
         path.touch()  # what cannot be written is told now, not after a minute
-    stage = Stage(wanted, ending)
-    busy_s, began_s = time.process_time(), time.monotonic()
     try:
-        report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, stage.on_listening, stage.on_line))
-    except ValueError as error:
-        message = f"{wanted.name}: {error}"
-        raise BadSettings(message) from None
+        report = _simulated(wanted) if wanted.simulated else _played(wanted, ending)
     except KeyboardInterrupt:
         if wanted.registries_only:
             return 0
         raise
-    busy = (time.process_time() - busy_s) / (time.monotonic() - began_s)
-    report["rehearsal_core_percent"] = round(100 * busy, 1)
-    if stage.scales:
-        report |= stage.scales.told()
     verdict = scored.verdict(report, wanted.sla_percent)
     report |= {"profile": wanted.name, "sla_percent": wanted.sla_percent, "verdict": verdict or "met"}
     for path, write in _files(wanted):
@@ -71,6 +62,32 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
         sys.stderr.write(f"backendify: {verdict}\n")
         return _FAILED
     return 0
+
+
+def _played(wanted: plan.Plan, ending: ExitStack) -> dict[str, Any]:
+    """Play the profile against a server: the report."""
+    stage = Stage(wanted, ending)
+    busy_s, began_s = time.process_time(), time.monotonic()
+    try:
+        report: dict[str, Any] = json.loads(_core.rehearse(wanted.profile, stage.on_listening, stage.on_line))
+    except ValueError as error:
+        message = f"{wanted.name}: {error}"
+        raise BadSettings(message) from None
+    busy = (time.process_time() - busy_s) / (time.monotonic() - began_s)
+    report["rehearsal_core_percent"] = round(100 * busy, 1)
+    if stage.scales:
+        report |= stage.scales.told()
+    return report
+
+
+def _simulated(wanted: plan.Plan) -> dict[str, Any]:
+    """Play the profile in virtual time: the report."""
+    try:
+        report: dict[str, Any] = json.loads(_core.simulate(wanted.profile, wanted.policy, _tell))
+    except ValueError as error:
+        message = f"{wanted.name}, simulated: {error}"
+        raise BadSettings(message) from None
+    return report | {"simulated": True, "policy": wanted.policy}
 
 
 class Stage:

@@ -25,12 +25,18 @@ def told(report: dict[str, Any]) -> str:
     latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
     late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
     after = report["right_after_retries_percent"]
+    took = (
+        "in virtual time, where work costs nothing"
+        if "simulated" in report
+        else f"took {report['rehearsal_core_percent']:g} % of a core"
+    )
+    bound = f"{report['bound_percent']} % (three tries at once: {report['bound_at_once_percent']} %)"
     lines = [
         "",
         f"requests       {requests['asked']}, of which {late} were late",
-        f"rehearsal      took {report['rehearsal_core_percent']:g} % of a core",
+        f"rehearsal      {took}",
         f"right in time  {report['right_percent']} % at the first try, {after} % after retries",
-        f"ideal cache    {report['bound_percent']} %; reached of that: {report['of_bound_percent']} %",
+        f"ideal cache    {bound}; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",
         f"wrong answers  {report['wrong']}",
         f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
@@ -44,14 +50,19 @@ def told(report: dict[str, Any]) -> str:
         lines.append(
             f"registry {country}    {load['requests']} requests for {load['distinct']} companies"
             f" ({load['requests_per_distinct']:g} each), {load['at_once_peak']} at once at most,"
-            f" {load['throttled_percent']:g} % throttled, {load['sockets_peak']} sockets at most,"
-            f" {load['sockets']} at the end"
+            f" {load['throttled_percent']:g} % throttled" + _sockets(load)
         )
         lines.append(
             f"  {load['right_percent']} % right in time, {load['of_bound_percent']} % of what was possible"
         )
         lines += [_outage(outage) for outage in load["outages"]]
     return "\n".join(lines)
+
+
+def _sockets(load: dict[str, Any]) -> str:
+    """Tell a registry's sockets, where there are any: a simulation has none."""
+    peak = load["sockets_peak"]
+    return f", {peak} sockets at most, {load['sockets']} at the end" if peak else ""
 
 
 def _outage(outage: dict[str, Any]) -> str:

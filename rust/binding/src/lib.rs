@@ -29,6 +29,7 @@ mod _core {
     use backendify_core::memory;
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
+    use pyo3::types::PyDict;
 
     #[pymodule_export]
     use crate::app::App;
@@ -100,5 +101,18 @@ mod _core {
         on_line: Py<PyAny>,
     ) -> PyResult<String> {
         crate::rehearse::rehearse(py, profile, on_listening, on_line)
+    }
+
+    /// Plays a profile, given as JSON, in virtual time against the rules of the miss path; gives the report as JSON.
+    ///
+    /// Raises `ValueError` for a wrong profile or setting, and what `on_line` raises.
+    #[pyfunction]
+    fn simulate(
+        py: Python<'_>,
+        profile: &str,
+        policy: &Bound<'_, PyDict>,
+        on_line: Py<PyAny>,
+    ) -> PyResult<String> {
+        crate::rehearse::simulate(py, profile, policy, on_line)
     }
 }

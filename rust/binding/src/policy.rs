@@ -10,23 +10,36 @@ use pyo3::types::PyDict;
 /// Reads the settings, for so many registries; what is left out has its default. Several workers share the caps out, but for
 /// those of which they keep a ledger.
 ///
-/// Raises `ValueError` for a name that is none, and what a value raises that is no whole number.
+/// Raises `ValueError` with the setting's name, for one that there is not or a value that it cannot have.
 pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize, has_ledger: bool) -> PyResult<Policy> {
     let mut policy = Policy::default();
     let mut caps = Caps::default();
     let mut workers = 1;
     for (name, value) in given {
         let name: String = name.extract()?;
-        match name.as_str() {
-            "deadline_ms" => policy.deadline_us = value.extract::<u64>()?.saturating_mul(MS),
-            "fetch_timeout_ms" => policy.fetch_timeout_us = value.extract::<u64>()?.saturating_mul(MS),
-            "tries_max" => policy.tries_max = value.extract()?,
-            "fetches_max" => policy.fetches_max = value.extract()?,
-            "waiters_max" => policy.waiters_max = value.extract()?,
-            "concurrency_max" => caps.concurrency_max = value.extract()?,
-            "workers" => workers = value.extract()?,
-            _ => return Err(PyValueError::new_err(format!("'{name}' is no setting of the miss path"))),
-        }
+        let ms = || value.extract::<u64>().map(|ms| ms.saturating_mul(MS));
+        let mut set = || -> PyResult<()> {
+            match name.as_str() {
+                "deadline_ms" => policy.deadline_us = ms()?,
+                "fetch_timeout_ms" => policy.fetch_timeout_us = ms()?,
+                "tries_max" => policy.tries_max = value.extract()?,
+                "patience_min_ms" => policy.patience_min_us = ms()?,
+                "fetches_max" => policy.fetches_max = value.extract()?,
+                "waiters_max" => policy.waiters_max = value.extract()?,
+                "queue_max" => policy.queue_max = value.extract()?,
+                "queue_wait_ms" => policy.queue_wait_us = ms()?,
+                "breaker" => policy.breaker = value.extract::<u32>()? != 0,
+                "memo_max" => policy.memo_max = value.extract()?,
+                "retry_share" => policy.retry_share = value.extract()?,
+                "retries_per_s" => policy.retries_per_s = value.extract()?,
+                "concurrency_start" => caps.concurrency_start = value.extract()?,
+                "concurrency_max" => caps.concurrency_max = value.extract()?,
+                "workers" => workers = value.extract()?,
+                _ => return Err(PyValueError::new_err("no setting of the miss path")),
+            }
+            Ok(())
+        };
+        set().map_err(|error| PyValueError::new_err(format!("{name}: {}", error.value(given.py()))))?;
     }
     caps.concurrency_start = caps.concurrency_start.min(caps.concurrency_max);
     policy.registries = vec![caps; registries];

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use backendify_rehearsal::{Failure, Profile, Watcher};
+use backendify_rehearsal::{Failure, Profile, Report, Watcher};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::policy;
 
 /// Python's callables.
 struct Callbacks {
@@ -40,6 +43,29 @@ impl Watcher for Callbacks {
     }
 }
 
+/// Plays a profile in virtual time, against the rules with these settings: see `backendify_rehearsal::simulate`. Gives the
+/// report as JSON.
+pub(crate) fn simulate(
+    py: Python<'_>,
+    profile: &str,
+    policy: &Bound<'_, PyDict>,
+    on_line: Py<PyAny>,
+) -> PyResult<String> {
+    let profile = read(profile)?;
+    // Of one registry: the simulation takes its settings for all.
+    let policy = policy::read(policy, 1, false)?;
+    // Detached: it takes seconds.
+    let report = py.detach(move || {
+        backendify_rehearsal::simulate(&profile, &policy, |line| {
+            Python::attach(|py| {
+                py.check_signals()?;
+                on_line.call1(py, (line,)).map(drop)
+            })
+        })
+    })?;
+    written(&report)
+}
+
 /// Plays a profile: see `backendify_rehearsal::run`. Gives the report as JSON.
 pub(crate) fn rehearse(
     py: Python<'_>,
@@ -47,15 +73,21 @@ pub(crate) fn rehearse(
     on_listening: Py<PyAny>,
     on_line: Py<PyAny>,
 ) -> PyResult<String> {
-    let profile = Profile::from_json(profile).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let profile = read(profile)?;
     let mut callbacks = Callbacks { on_listening, on_line };
     // Detached: it takes a minute.
     let report = py.detach(|| backendify_rehearsal::run(&profile, &mut callbacks));
     match report {
-        Ok(report) => {
-            serde_json::to_string(&report).map_err(|error| PyValueError::new_err(error.to_string()))
-        }
+        Ok(report) => written(&report),
         Err(Failure::Ended(error)) => Err(error),
         Err(error @ Failure::Socket(..)) => Err(PyOSError::new_err(error.to_string())),
     }
+}
+
+fn read(profile: &str) -> PyResult<Profile> {
+    Profile::from_json(profile).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn written(report: &Report) -> PyResult<String> {
+    serde_json::to_string(report).map_err(|error| PyValueError::new_err(error.to_string()))
 }

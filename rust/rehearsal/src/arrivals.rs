@@ -1,7 +1,7 @@
 //! Who asks for what, and when: a Poisson process with a ramp, and companies by Zipf's law.
 
 use crate::draws::Draws;
-use crate::profile::{Customers, US_PER_S};
+use crate::profile::{Customers, Profile, US_PER_S};
 use crate::truth::Company;
 
 /// A request that is due.
@@ -18,6 +18,8 @@ pub(crate) struct Arrivals {
     draws: Draws,
     customers: Customers,
     countries: Vec<[u8; 2]>,
+    /// For each country, the share of requests for it and for all before it.
+    shares: Vec<f64>,
     /// How many requests were due before, if they came evenly.
     due: f64,
     /// For each company, the share of it and of all more popular ones.
@@ -25,19 +27,17 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(crate) fn new(seed: u64, customers: &Customers, countries: Vec<[u8; 2]>) -> Self {
-        let mut popularity: Vec<f64> = (1..=customers.companies)
-            .scan(0.0, |sum, rank| {
-                *sum += (rank as f64).powf(-customers.zipf);
-                Some(*sum)
-            })
-            .collect();
-        let total = popularity.last().copied().unwrap_or(1.0);
-        for share in &mut popularity {
-            *share /= total;
+    pub(crate) fn new(profile: &Profile) -> Self {
+        let customers = profile.customers.clone();
+        let ranks = 1..=customers.companies;
+        Self {
+            draws: Draws::about(profile.seed, &[0x6172_7269_7661_6c73]),
+            countries: profile.countries().map(|(country, _)| country).collect(),
+            shares: cumulated(profile.countries().map(|(_, registry)| registry.weight)),
+            due: 0.0,
+            popularity: cumulated(ranks.map(|rank| (rank as f64).powf(-customers.zipf))),
+            customers,
         }
-        let draws = Draws::about(seed, &[0x6172_7269_7661_6c73]);
-        Self { draws, customers: customers.clone(), countries, due: 0.0, popularity }
     }
 
     /// When so many requests have become due, in seconds.
@@ -61,10 +61,9 @@ impl Iterator for Arrivals {
         if at_s >= self.customers.duration_s {
             return None;
         }
-        let registry = self.draws.below(self.countries.len() as u64) as usize;
+        let registry = drawn(&self.shares, &mut self.draws);
         let is_unknown = self.draws.share() < self.customers.unknown_share;
-        let share = self.draws.share();
-        let rank = self.popularity.partition_point(|before| *before <= share) as u64;
+        let rank = drawn(&self.popularity, &mut self.draws) as u64;
         // Those who do not exist have numbers behind those who do, and are as popular among themselves.
         let number = if is_unknown { self.customers.companies + rank } else { rank };
         let country = *self.countries.get(registry)?;
@@ -72,13 +71,48 @@ impl Iterator for Arrivals {
     }
 }
 
+/// For each weight, the share of it and of all before it.
+fn cumulated(weights: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut shares: Vec<f64> = weights
+        .scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        })
+        .collect();
+    let total = shares.last().copied().unwrap_or(1.0);
+    for share in &mut shares {
+        *share /= total;
+    }
+    shares
+}
+
+/// Which of them, as often as its share says.
+fn drawn(cumulated: &[f64], draws: &mut Draws) -> usize {
+    let share = draws.share();
+    cumulated.partition_point(|before| *before <= share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn arrivals(fields: &str) -> Vec<Arrival> {
-        let text = format!(r#"{{"rate_per_s":1000,"duration_s":20,"companies":1000{fields}}}"#);
-        Arrivals::new(1, &serde_json::from_str(&text).unwrap(), vec![*b"ru", *b"us"]).collect()
+        weighted(fields, &[1.0, 1.0])
+    }
+
+    fn weighted(fields: &str, weights: &[f64]) -> Vec<Arrival> {
+        let registry = |weight: f64| format!(r#"{{"latency":{{"shape":"fixed","ms":1}},"weight":{weight}}}"#);
+        let registries: Vec<String> = ["im", "ru", "us"]
+            .iter()
+            .zip(weights)
+            .map(|(country, weight)| format!(r#""{country}":{}"#, registry(*weight)))
+            .collect();
+        let text = format!(
+            r#"{{"seed":1,"customers":{{"rate_per_s":1000,"duration_s":20,"companies":1000{fields}}},
+                "registries":{{{}}}}}"#,
+            registries.join(",")
+        );
+        Arrivals::new(&Profile::from_json(&text).unwrap()).collect()
     }
 
     #[test]
@@ -112,5 +146,26 @@ mod tests {
         ] {
             assert!((count / all.len() as f64 - 1.0).abs() < 0.05, "{count}");
         }
+    }
+
+    #[test]
+    fn each_country_is_asked_as_often_as_its_weight_says() {
+        for weights in [&[1.0, 1.0, 1.0][..], &[70.0, 25.0, 5.0], &[0.5, 1e-6, 0.5], &[3.0]] {
+            let all = weighted("", weights);
+            let total: f64 = weights.iter().sum();
+            for (registry, weight) in weights.iter().enumerate() {
+                let asked = all.iter().filter(|arrival| arrival.registry == registry).count() as f64;
+                let (found, expected) = (asked / all.len() as f64, weight / total);
+                assert!((found - expected).abs() < 0.01, "{weights:?} {registry}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_weights_draw_the_same_whatever_they_are() {
+        let companies = |weight: f64| -> Vec<_> {
+            weighted("", &[weight; 3]).iter().map(|arrival| (arrival.at_us, arrival.company)).collect()
+        };
+        assert_eq!(companies(1.0), companies(7.0));
     }
 }

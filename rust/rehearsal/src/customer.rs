@@ -39,7 +39,7 @@ impl Crowd {
             if arrival.at_us > self.clock.now_us() {
                 sleep_until(self.clock.at(arrival.at_us)).await;
             }
-            let asked = self.asked(arrival);
+            let Some(asked) = self.asked(arrival) else { continue };
             if self.at_once.get() >= AT_ONCE_MAX {
                 let mut score = self.score.borrow_mut();
                 score.sent(u64::MAX, 0);
@@ -51,15 +51,15 @@ impl Crowd {
         }
     }
 
-    fn asked(&self, arrival: Arrival) -> Asked {
-        let behaviour = self.registries.get(arrival.registry).map(|registry| &registry.behaviour);
-        let answerable = behaviour.is_some_and(|behaviour| {
-            self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us)
-        });
-        let outage =
-            behaviour.and_then(|behaviour| behaviour.outage(arrival.at_us)).map(|(outage, _)| outage);
-        let warm = self.score.borrow().was_told(arrival.company);
-        Asked { arrival, answerable, outage, warm }
+    /// None of a registry that is none.
+    fn asked(&self, arrival: Arrival) -> Option<Asked> {
+        let behaviour = &self.registries.get(arrival.registry)?.behaviour;
+        Some(Asked {
+            arrival,
+            answerable: self.ideal.borrow_mut().answers(behaviour, arrival.company, arrival.at_us),
+            outage: behaviour.outage(arrival.at_us).map(|(outage, _)| outage),
+            warm: self.score.borrow().was_told(arrival.company),
+        })
     }
 
     /// One customer, with all his tries.
@@ -90,14 +90,10 @@ impl Crowd {
     }
 
     fn count(&self, asked: Asked, begun_us: u64, outcome: &Try) {
-        let mut score = self.score.borrow_mut();
-        score.tried(asked, outcome);
-        let index = asked.arrival.registry;
-        let Some(registry) = self.registries.get(index) else { return };
-        if let Some((outage, begin_us)) = registry.behaviour.outage(begun_us) {
-            let took_us = self.clock.now_us().saturating_sub(begun_us);
-            score.tried_in_outage((index, outage), begun_us - begin_us, outcome, took_us);
-        }
+        let took_us = self.clock.now_us().saturating_sub(begun_us);
+        let registry = self.registries.get(asked.arrival.registry);
+        let outage = registry.and_then(|registry| registry.behaviour.outage(begun_us));
+        self.score.borrow_mut().tried(asked, (begun_us, took_us), outage, outcome);
     }
 
     async fn attempt(&self, arrival: Arrival, request: &str, deadline: Instant) -> Try {

@@ -25,10 +25,12 @@ mod latencies; // how long things took
 mod failures; // tries that came to nothing
 mod score; // what came of it
 mod report; // the same, in numbers to read
+mod progress; // how it goes
 mod run; // all of it together
+mod reply; // what is made of a reply in virtual time
 mod simulation; // the same in virtual time
 
 pub use profile::{BadProfile, Profile};
 pub use report::Report;
 pub use run::{Failure, Watcher, run};
-pub use simulation::{Waiter, simulate, simulate_watched};
+pub use simulation::simulate;

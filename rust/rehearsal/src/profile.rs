@@ -65,6 +65,9 @@ pub(crate) struct Registry {
     /// It listens here; 0 is any free port.
     #[serde(default)]
     pub(crate) port: u16,
+    /// Its share of all requests is its weight among those of all registries; a millionth to a million.
+    #[serde(default = "as_many_as_another")]
+    pub(crate) weight: f64,
     /// How it writes a company.
     #[serde(default)]
     pub(crate) format: Format,
@@ -175,6 +178,10 @@ pub(crate) enum Away {
     Unavailable,
 }
 
+const fn as_many_as_another() -> f64 {
+    1.0
+}
+
 const fn ten_milliseconds() -> f64 {
     10.0
 }
@@ -196,6 +203,14 @@ impl Profile {
         })?;
         profile.check()?;
         Ok(profile)
+    }
+
+    /// The registries with their countries, in their order.
+    pub(crate) fn countries(&self) -> impl Iterator<Item = ([u8; 2], &Registry)> {
+        // It was checked: two letters.
+        self.registries
+            .iter()
+            .map(|(country, registry)| (country.as_bytes().try_into().unwrap_or_default(), registry))
     }
 
     fn check(&self) -> Result<(), BadProfile> {
@@ -223,6 +238,7 @@ impl Registry {
             return Err(BadProfile(format!("registries.{country}: expected two small letters")));
         }
         let key = |name: &str| format!("registries.{country}.{name}");
+        within(&key("weight"), self.weight, 1e-6, 1e6)?;
         let shares = [
             ("error_share", self.error_share),
             ("hang_share", self.hang_share),

@@ -21,6 +21,8 @@ pub struct Report {
     right_after_retries_percent: f64,
     /// What the ideal cache could have told at the first try.
     bound_percent: f64,
+    /// The same, had it begun three tries at once.
+    bound_at_once_percent: f64,
     /// Right at the first try, of what the ideal cache could have told.
     of_bound_percent: f64,
     /// Of right answers, from when the request was due.
@@ -36,6 +38,8 @@ pub struct Report {
     registries: BTreeMap<String, RegistryReport>,
     /// Over all registries, by the second in which they came.
     seconds: Vec<Tally>,
+    /// First tries and further ones, by the second in which they began.
+    tries_by_second: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +86,7 @@ impl Report {
             right_percent: percent(all.right, all.asked),
             right_after_retries_percent: percent(all.right_after_retries, all.asked),
             bound_percent: percent(all.answerable, all.asked),
+            bound_at_once_percent: percent(score.answerable_at_once, all.asked),
             of_bound_percent: percent(all.right, all.answerable),
             latency_ms: score.latencies.percentiles_ms(),
             wrong: score.wrong,
@@ -93,6 +98,7 @@ impl Report {
             late_ms_peak: score.late_us_peak as f64 / 1000.0,
             registries: registry_reports.collect(),
             seconds,
+            tries_by_second: score.tries.clone(),
         }
     }
 }

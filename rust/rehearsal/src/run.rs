@@ -1,7 +1,6 @@
 //! All of it together, on this thread.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -15,10 +14,11 @@ use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::customer::Crowd;
 use crate::ideal::Ideal;
-use crate::profile::{Profile, US_PER_S};
+use crate::profile::Profile;
+use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::report::Report;
-use crate::score::{Score, Tally};
+use crate::score::Score;
 
 /// How often the watcher may end it.
 const PULSE: Duration = Duration::from_millis(100);
@@ -77,15 +77,14 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
     let clock = Rc::new(Clock::default());
     let mut registries = Vec::new();
     let mut urls = Vec::new();
-    for (country, behaviour) in &profile.registries {
-        // The profile was checked: two letters.
-        let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
+    for (country, behaviour) in profile.countries() {
         let known = (profile.seed, profile.customers.companies);
-        let registry = Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)));
+        let registry = Rc::new(Registry::new(country, behaviour.clone(), known, Rc::clone(&clock)));
+        let country = String::from_utf8_lossy(&country).into_owned();
         let port = listen(&registry).map_err(|error| {
             Failure::Socket(format!("registry {country}, port {}", behaviour.port), error)
         })?;
-        urls.push((country.clone(), format!("http://127.0.0.1:{port}")));
+        urls.push((country, format!("http://127.0.0.1:{port}")));
         registries.push(registry);
     }
     let server = watcher.listening(&urls).map_err(Failure::Ended)?;
@@ -108,9 +107,7 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
         pool: RefCell::default(),
         at_once: Cell::new(0),
     });
-    let countries = crowd.registries.iter().map(|registry| registry.country).collect();
-    let arrivals = Arrivals::new(profile.seed, &profile.customers, countries);
-    let coming = tokio::task::spawn_local(Rc::clone(&crowd).come(arrivals));
+    let coming = tokio::task::spawn_local(Rc::clone(&crowd).come(Arrivals::new(profile)));
     watch(&crowd, &coming, watcher).await.map_err(Failure::Ended)?;
     let report = Report::new(&crowd.score.borrow(), &crowd.registries);
     Ok(report)
@@ -122,7 +119,7 @@ async fn watch<W: Watcher>(
     coming: &tokio::task::JoinHandle<()>,
     watcher: &mut W,
 ) -> Result<(), W::Error> {
-    let mut before = Before::default();
+    let mut progress = Progress::default();
     let mut pulses = 0;
     let mut left = Duration::from_secs_f64(crowd.customers.watch_after_s);
     loop {
@@ -134,42 +131,9 @@ async fn watch<W: Watcher>(
         watcher.pulse()?;
         pulses += 1;
         if pulses % PULSES_PER_LINE == 0 {
-            watcher.line(&before.line(crowd))?;
+            let (now_us, open) = (crowd.clock.now_us(), crowd.at_once.get());
+            watcher.line(&progress.line(&crowd.score.borrow(), &crowd.registries, now_us, open))?;
         }
-    }
-}
-
-/// What had been counted when the last line was told.
-#[derive(Default)]
-struct Before {
-    tally: Tally,
-    requests: Vec<u64>,
-}
-
-impl Before {
-    fn line(&mut self, crowd: &Crowd) -> String {
-        let score = crowd.score.borrow();
-        let (now, was) = (score.all, std::mem::replace(&mut self.tally, score.all));
-        let asked = now.asked - was.asked;
-        let share = |part: u64| part as f64 * 100.0 / asked.max(1) as f64;
-        let mut line = format!(
-            "{:4.0} s  {asked:6} served  {:5.1} % right  bound {:5.1} %  open {:5}",
-            crowd.clock.now_us() as f64 / US_PER_S,
-            share(now.right - was.right),
-            share(now.answerable - was.answerable),
-            crowd.at_once.get(),
-        );
-        self.requests.resize(crowd.registries.len(), 0);
-        for (registry, requests) in crowd.registries.iter().zip(&mut self.requests) {
-            let load = registry.load.borrow();
-            let new = load.requests - std::mem::replace(requests, load.requests);
-            let country = String::from_utf8_lossy(&registry.country);
-            let _written = write!(line, "  {country} {new}/s, {} at once", load.at_once);
-        }
-        if score.late > 0 {
-            let _written = write!(line, "  LATE: {} requests", score.late);
-        }
-        line
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::arrivals::Arrival;
 use crate::failures::Failures;
+use crate::ideal::Answerable;
 use crate::latencies::Latencies;
 use crate::truth::Company;
 
@@ -34,7 +35,7 @@ pub(crate) enum Try {
 pub(crate) struct Asked {
     pub(crate) arrival: Arrival,
     /// Whether the ideal cache could answer.
-    pub(crate) answerable: bool,
+    pub(crate) answerable: Answerable,
     /// Which outage it falls into, of its registry's.
     pub(crate) outage: Option<usize>,
     /// Whether its company had been told before.
@@ -65,7 +66,7 @@ impl Tally {
 
     fn count(&mut self, asked: Asked, right_at: Option<u32>) {
         self.asked += 1;
-        self.answerable += u64::from(asked.answerable);
+        self.answerable += u64::from(asked.answerable.in_turn);
         self.right += u64::from(right_at == Some(0));
         self.right_after_retries += u64::from(right_at.is_some());
     }
@@ -101,13 +102,17 @@ pub(crate) struct During {
 /// All counters.
 pub(crate) struct Score {
     pub(crate) all: Tally,
+    /// What three tries at once could have told, of all.
+    pub(crate) answerable_at_once: u64,
     /// By registry.
     pub(crate) customers: Vec<Warmth>,
     /// By registry, then by the second in which they came.
     pub(crate) seconds: Vec<Vec<Tally>>,
     /// By registry, then by outage.
     pub(crate) outages: Vec<Vec<During>>,
-    /// All tries.
+    /// All tries, by the second in which they began.
+    pub(crate) tries: Vec<u64>,
+    /// Of all tries.
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) aborted: u64,
     pub(crate) broken: u64,
@@ -126,9 +131,11 @@ impl Score {
     pub(crate) fn new(outages: &[usize]) -> Self {
         Self {
             all: Tally::default(),
+            answerable_at_once: 0,
             customers: vec![Warmth::default(); outages.len()],
             seconds: vec![Vec::new(); outages.len()],
             outages: outages.iter().map(|count| vec![During::default(); *count]).collect(),
+            tries: Vec::new(),
             statuses: BTreeMap::new(),
             aborted: 0,
             broken: 0,
@@ -152,8 +159,26 @@ impl Score {
         self.late_us_peak = self.late_us_peak.max(late_us);
     }
 
-    /// A try ended.
-    pub(crate) fn tried(&mut self, asked: Asked, outcome: &Try) {
+    /// A try that began then ended after so long; `outage` is the one of its registry in which it began, with that one's
+    /// begin.
+    pub(crate) fn tried(
+        &mut self,
+        asked: Asked,
+        (begun_us, took_us): (u64, u64),
+        outage: Option<(usize, u64)>,
+        outcome: &Try,
+    ) {
+        let second = (begun_us / 1_000_000) as usize;
+        if self.tries.len() <= second {
+            self.tries.resize(second + 1, 0);
+        }
+        if let Some(tries) = self.tries.get_mut(second) {
+            *tries += 1;
+        }
+        if let Some((outage, began_us)) = outage {
+            let place = (asked.arrival.registry, outage);
+            self.tried_in_outage(place, begun_us.saturating_sub(began_us), outcome, took_us);
+        }
         match outcome {
             Try::Right => {
                 self.told.insert(asked.arrival.company);
@@ -173,6 +198,7 @@ impl Score {
     /// A customer is done: right at this try, from 0, so long after the request was due; or not at all.
     pub(crate) fn done(&mut self, asked: Asked, right_at: Option<u32>, took_us: u64) {
         self.all.count(asked, right_at);
+        self.answerable_at_once += u64::from(asked.answerable.at_once);
         let Arrival { at_us, registry, .. } = asked.arrival;
         if let Some(seconds) = self.seconds.get_mut(registry) {
             let second = (at_us / 1_000_000) as usize;
@@ -196,7 +222,7 @@ impl Score {
     }
 
     /// A try that began in an outage of a registry, so long after the outage began, came to this.
-    pub(crate) fn tried_in_outage(
+    fn tried_in_outage(
         &mut self,
         (registry, outage): (usize, usize),
         into_us: u64,
@@ -229,7 +255,8 @@ mod tests {
 
     fn asked(at_us: u64, outage: Option<usize>, warm: bool) -> Asked {
         let company = Company { country: *b"us", number: 0 };
-        Asked { arrival: Arrival { at_us, registry: 0, company }, answerable: true, outage, warm }
+        let answerable = Answerable { in_turn: true, at_once: true };
+        Asked { arrival: Arrival { at_us, registry: 0, company }, answerable, outage, warm }
     }
 
     #[test]
@@ -261,6 +288,20 @@ mod tests {
             score.done(asked(0, None, false), right_at, took_us);
         }
         assert!((score.latencies.percentile_ms(1.0) - 2.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn tries_are_counted_in_the_second_in_which_they_begin() {
+        let mut score = Score::new(&[1]);
+        for (begun_us, took_us, outage) in
+            [(0, 0, None), (999_999, 5_000_000, None), (2_000_000, 40_000, Some((0, 1_500_000)))]
+        {
+            score.tried(asked(0, None, false), (begun_us, took_us), outage, &Try::Failed(504));
+        }
+        assert_eq!(score.tries, [2, 0, 1]);
+        let mut failures = Failures::default();
+        failures.add(&Try::Failed(504), 40_000);
+        assert_eq!(score.outages[0][0].failures, failures);
     }
 
     #[test]

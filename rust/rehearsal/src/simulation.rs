@@ -5,48 +5,49 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::rc::Rc;
 
-use backendify_core::miss::{Act, Caps, Misses, Moment, Policy, Question, Told, Tried, TryId};
-use backendify_core::outcome::{Fault, Outcome};
-use backendify_core::registry::{BadReply, Company as Told200};
+use backendify_core::miss::{Act, Breaker, Caps, Misses, Moment, Policy, Question, RegistryStats, S, TryId};
 
 use crate::arrivals::{Arrival, Arrivals};
 use crate::clock::Clock;
 use crate::ideal::Ideal;
 use crate::profile::Profile;
+use crate::progress::Progress;
 use crate::registry::{Met, Registry};
+use crate::reply::{judged, tried};
 use crate::report::Report;
 use crate::score::{Asked, Score, Try};
 use crate::truth::Company;
 
-const SECOND_US: u64 = 1_000_000;
-
-/// Plays a profile against this policy. `policy.registries` are the profile's, in the order of their names; where there are
-/// too few of them the last one stands for the others.
-#[must_use]
-pub fn simulate(profile: &Profile, policy: &Policy) -> Report {
-    simulate_watched(profile, policy, &mut |_, _| {})
-}
-
-/// The same, and `watch` sees the miss path after each thing that happens.
-pub fn simulate_watched(
+/// Plays a profile against this policy, and tells once a virtual second how it goes. `policy.registries` are the profile's, in
+/// the order of their names; where there are too few of them the last one stands for the others.
+///
+/// # Errors
+/// Those of `on_line`, which end it.
+pub fn simulate<E>(
     profile: &Profile,
     policy: &Policy,
-    watch: &mut dyn FnMut(&Misses<Waiter>, Moment),
-) -> Report {
+    mut on_line: impl FnMut(&str) -> Result<(), E>,
+) -> Result<Report, E> {
     let mut simulation = Simulation::new(profile, policy);
+    let mut progress = Progress::default();
+    let mut second = 1;
     while let Some(at_us) = simulation.next_us() {
+        while second * S <= at_us && simulation.has_customers() {
+            on_line(&simulation.line(&mut progress, second * S))?;
+            second += 1;
+        }
         simulation.step(at_us);
-        watch(&simulation.misses, Moment(at_us));
     }
-    Report::new(&simulation.score, &simulation.registries)
+    Ok(Report::new(&simulation.score, &simulation.registries))
 }
 
 /// A customer's try: who, and which of his.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Waiter {
+struct Waiter {
     customer: usize,
     nth: u32,
 }
@@ -94,25 +95,21 @@ impl<'a> Simulation<'a> {
         let clock = Rc::new(Clock::default());
         let known = (profile.seed, profile.customers.companies);
         let registries: Vec<Rc<Registry>> = profile
-            .registries
-            .iter()
+            .countries()
             .map(|(country, behaviour)| {
-                // The profile was checked: two letters.
-                let code = <[u8; 2]>::try_from(country.as_bytes()).unwrap_or_default();
-                Rc::new(Registry::new(code, behaviour.clone(), known, Rc::clone(&clock)))
+                Rc::new(Registry::new(country, behaviour.clone(), known, Rc::clone(&clock)))
             })
             .collect();
         let mut policy = policy.clone();
         let last = policy.registries.last().copied().unwrap_or_else(Caps::default);
         policy.registries.resize(registries.len(), last);
-        let countries = registries.iter().map(|registry| registry.country).collect();
         let limit_us = (profile.customers.limit_ms * 1000.0) as u64;
         let outages: Vec<usize> =
             registries.iter().map(|registry| registry.behaviour.outages.len()).collect();
         Self {
             profile,
             limit_us,
-            arrivals: Arrivals::new(profile.seed, &profile.customers, countries).peekable(),
+            arrivals: Arrivals::new(profile).peekable(),
             registries,
             events: BinaryHeap::new(),
             planned: 0,
@@ -126,12 +123,37 @@ impl<'a> Simulation<'a> {
         }
     }
 
+    /// Does one wait, or will one come?
+    fn has_customers(&mut self) -> bool {
+        self.arrivals.peek().is_some() || self.misses.stats().waiters > 0
+    }
+
     /// When something happens next; none when all customers are done and nothing is under way.
     fn next_us(&mut self) -> Option<u64> {
         let arrival = self.arrivals.peek().map(|arrival| arrival.at_us);
         let event = self.events.peek().map(|Reverse((at_us, _, _))| *at_us);
         let due = self.misses.due().map(|due| due.0);
         [arrival, event, due].into_iter().flatten().min()
+    }
+
+    /// How it goes, and how the rules see each registry.
+    fn line(&self, progress: &mut Progress, now_us: u64) -> String {
+        let open = self.misses.stats().waiters;
+        let mut line = progress.line(&self.score, &self.registries, now_us, open);
+        for (number, registry) in (0..).zip(&self.registries) {
+            let Some(stats) = self.misses.registry_stats(number, Moment(now_us)) else { break };
+            let RegistryStats { limit, queued, breaker, patience_us, rate_per_s, .. } = stats;
+            let country = String::from_utf8_lossy(&registry.country);
+            let _written = write!(line, "  {country}: limit {limit}, {queued} queued");
+            let _written = write!(line, ", second try after {} ms", patience_us / 1000);
+            if rate_per_s.is_finite() {
+                let _written = write!(line, ", pace {rate_per_s:.0}/s");
+            }
+            if breaker == Breaker::Open {
+                line.push_str(", breaker open");
+            }
+        }
+        line
     }
 
     fn step(&mut self, now_us: u64) {
@@ -187,8 +209,10 @@ impl<'a> Simulation<'a> {
             return; // he hung up, or had hung up
         }
         customer.waits_for = None;
-        let asked = customer.asked;
-        self.score.tried(asked, outcome);
+        let (asked, begun_us) = (customer.asked, customer.tried_at_us);
+        let registry = self.registries.get(asked.arrival.registry);
+        let outage = registry.and_then(|registry| registry.behaviour.outage(begun_us));
+        self.score.tried(asked, (begun_us, now.since(Moment(begun_us))), outage, outcome);
         let took_us = now.since(Moment(asked.arrival.at_us));
         if *outcome == Try::Right {
             self.score.done(asked, Some(waiter.nth), took_us);
@@ -253,40 +277,10 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// What the service makes of it; None while it hangs.
-fn tried(met: Met) -> Option<Tried> {
-    let reply = |status, outcome, retry_after_us| {
-        let told = Told { outcome, fwd_status: Some(status), stored: matches!(status, 200 | 404), age_ds: 0 };
-        Some(Tried::Reply { told, retry_after_us })
-    };
-    let without_body = |status| Outcome::of_reply(status, b"", b"");
-    match met {
-        Met::Told(..) => {
-            reply(200, Outcome::Company(Told200 { name: String::new(), active_until: None }), None)
-        }
-        Met::Unknown => reply(404, Outcome::NotFound, None),
-        Met::Throttled(retry_after_s) => {
-            reply(429, without_body(429), Some(u64::from(retry_after_s) * SECOND_US))
-        }
-        Met::Unavailable => reply(503, without_body(503), None),
-        Met::Error => reply(500, without_body(500), None),
-        Met::Lie(..) => reply(200, Outcome::Unusable(Fault::Body(BadReply::UnknownType)), None),
-        Met::Hang(None) => None,
-        Met::Reset | Met::Hang(Some(_)) => Some(Tried::Reset),
-    }
-}
-
-/// The status of an answer, and what a customer makes of it: what the miss path tells as a fact is one.
-fn judged(told: &Told) -> (u16, Try) {
-    match told.outcome.fact() {
-        Ok(_) if told.outcome == Outcome::NotFound => (404, Try::Right),
-        Ok(_) => (200, Try::Right),
-        Err(problem) => (problem.status(), Try::Failed(problem.status())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn played(registry: &str, customers: &str) -> serde_json::Value {
@@ -294,7 +288,8 @@ mod tests {
             r#"{{"seed":1,"customers":{{"rate_per_s":200,"duration_s":20,"companies":2000,"zipf":1.0{customers}}},
                 "registries":{{"us":{{"latency":{{"shape":"lognormal","median_ms":100,"sigma":0.4}}{registry}}}}}}}"#
         );
-        let report = simulate(&Profile::from_json(&text).unwrap(), &Policy::default());
+        let profile = Profile::from_json(&text).unwrap();
+        let report = simulate(&profile, &Policy::default(), |_| Ok::<_, Infallible>(())).unwrap();
         serde_json::to_value(report).unwrap()
     }
 

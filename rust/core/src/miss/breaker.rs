@@ -59,6 +59,8 @@ pub(super) struct Breaker {
     line: Line,
     /// When it last turned, and to what, as far as the rest of this knows.
     turned: u64,
+    /// May it open at all?
+    opens: bool,
     /// For each second of the window: (results, failures).
     seconds: [(u32, u32); WINDOW_S],
     /// The second, since the clock's start, to which the window reaches.
@@ -76,9 +78,11 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) const fn new(line: Line) -> Self {
+    /// Closed; one that never `opens` only watches.
+    pub(super) const fn new(opens: bool, line: Line) -> Self {
         Self {
             line,
+            opens,
             turned: 0,
             seconds: [(0, 0); WINDOW_S],
             second: 0,
@@ -169,9 +173,9 @@ impl Breaker {
         self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
     }
 
-    /// False when another worker was faster.
+    /// False when it never opens, or when another worker was faster.
     fn open(&mut self, now: Moment, chance: &mut Chance) -> bool {
-        let opens = self.turn(now, OPEN);
+        let opens = self.opens && self.turn(now, OPEN);
         if opens {
             self.line.store(Word::ProbeAt, (now + jittered(PROBE_APART_US_MIN, chance)).0);
             self.opened += 1;
@@ -239,7 +243,7 @@ mod tests {
     type Fed = &'static [(Health, usize, u64)];
 
     fn fed(results: Fed) -> stats::Breaker {
-        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         for (health, count, at_s) in results {
             for _ in 0..*count {
                 breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
@@ -274,7 +278,7 @@ mod tests {
     #[test]
     fn silence_opens_it_when_nothing_was_heard_since() {
         for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
-            let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
             breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
             for _ in 0..SILENT_MAX {
                 breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
@@ -284,8 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_off_never_opens() {
+        let (mut breaker, mut chance) = (Breaker::new(false, Line::alone()), Chance::new(1));
+        for at in 1..200 {
+            assert!(!breaker.count(Health::Away, Moment(at), Moment(at), &mut chance));
+            assert!(!breaker.overdue(Moment(at), Moment(at), &mut chance));
+        }
+        assert_eq!(breaker.state(), stats::Breaker::Closed);
+    }
+
+    #[test]
     fn a_word_ends_the_silence() {
-        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         for at in 1..10 * u64::from(SILENT_MAX) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
@@ -300,7 +314,7 @@ mod tests {
         let broke = START + S;
         // What began after it tells how the registry is.
         for (health, opens) in [(Health::Failing, true), (Health::Well, false)] {
-            let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
             assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
             assert_eq!(breaker.count(health, broke + 1, broke + 2, &mut chance), opens);
         }
@@ -308,7 +322,7 @@ mod tests {
 
     #[test]
     fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
-        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
@@ -326,7 +340,7 @@ mod tests {
 
     #[test]
     fn only_a_right_reply_begun_since_closes_it() {
-        let (mut breaker, mut chance) = (Breaker::new(Line::alone()), Chance::new(1));
+        let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         let opened = START + S;
         breaker.open(opened, &mut chance);
         for (health, begun, closes) in [
@@ -346,7 +360,7 @@ mod tests {
     fn what_one_worker_learns_holds_for_all() {
         let line = Line::alone();
         let mut chance = Chance::new(1);
-        let [mut one, mut other] = [Breaker::new(line.clone()), Breaker::new(line)];
+        let [mut one, mut other] = [Breaker::new(true, line.clone()), Breaker::new(true, line)];
         let fail = |breaker: &mut Breaker, times: u64, chance: &mut Chance| {
             (0..times).any(|_| breaker.count(Health::Failing, START, START, chance))
         };

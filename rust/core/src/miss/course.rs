@@ -60,12 +60,19 @@ impl<W> Misses<W> {
             return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
         }
         guard.queue.push(number, now, &mut self.flights.all);
-        if guard.queue.len() > self.policy.queue_max {
-            if let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) {
-                self.give_up(oldest, now, acts);
+        self.keep_places(registry, now, acts);
+        self.look_after_queue(registry, room);
+    }
+
+    /// Has the oldest give up who wait beyond a registry's places.
+    fn keep_places(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) {
+        while let Some(guard) = self.guards.get(usize::from(registry)) {
+            let oldest = guard.queue.oldest(&self.flights.all);
+            match oldest.filter(|_| guard.queue.len() > guard.places(&self.policy)) {
+                Some((oldest, _)) => self.give_up(oldest, now, acts),
+                None => return,
             }
         }
-        self.look_after_queue(registry, room);
     }
 
     /// Begins a flight's next try, for which room was claimed.

@@ -6,17 +6,20 @@ use super::latency::Latencies;
 use super::ledger::Line;
 use super::lesson::{Burden, Lesson};
 use super::limit::Limit;
-use super::moment::{Moment, S};
+use super::moment::{MS, Moment, S};
 use super::pace::Pace;
 use super::patience::{Patience, Terms};
 use super::pause::Pause;
 use super::policy::{Caps, Policy};
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use super::retry::Budget;
 use super::stats::{self, RegistryStats};
 
 /// Patience is worked out anew after so many latencies.
 const PATIENCE_EVERY: u32 = 16;
+
+/// What a try usually takes, until that is known.
+const ROUND_TRIP_US_UNKNOWN: u64 = 250 * MS;
 
 /// When another try may begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +66,7 @@ impl Guard {
             limit: Limit::new(caps, line.clone()),
             pace: Pace::new(line.clone()),
             pause: Pause::new(line.clone()),
-            breaker: Breaker::new(line.clone()),
+            breaker: Breaker::new(policy.breaker, line.clone()),
             budget: Budget::new(policy.retry_share, policy.retries_per_s),
             queue: Queue::default(),
             counted: RegistryStats::default(),
@@ -96,6 +99,11 @@ impl Guard {
         }
     }
 
+    /// So many questions may wait for room.
+    pub(super) fn places(&self, policy: &Policy) -> usize {
+        queue::places(self.limit.get(), self.patience.usual, self.pace.rate_per_s(), policy)
+    }
+
     /// A try that began then ended after `took_us`. True when this opened or closed the breaker.
     pub(super) fn learn(
         &mut self,
@@ -115,7 +123,12 @@ impl Guard {
         }
         if self.breaker.state() == stats::Breaker::Closed {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
-            self.limit.count(lesson.burden != Burden::Borne, self.running() + 1, self.patience.usual, now);
+            self.limit.count(
+                lesson.burden != Burden::Borne,
+                self.running() + 1,
+                self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN),
+                now,
+            );
         }
         let turned = self.breaker.count(lesson.health, begun, now, chance);
         self.restart_if_open(turned);

@@ -70,9 +70,12 @@ impl Limit {
     }
 
     /// An outage begins. After it the registry is asked for a quarter of what it bore, or as at the start, if that is more,
-    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that.
+    /// and soon for all of it: the limit is at most twice what was in use, so a quarter is half of that. Where nothing was
+    /// lost yet, what it bears is not known: slow start goes on.
     pub(super) fn restart(&self) {
-        self.line.store(Word::SlowStartBelow, self.most(self.line.load(Word::Limit)).to_bits());
+        let most = self.most(self.line.load(Word::Limit));
+        let raised = |below| if below == 0 { 0 } else { f64::from_bits(below).max(most).to_bits() };
+        self.line.update(Word::SlowStartBelow, raised);
         self.change(|most| most.min(self.start.max(most / 4.0)));
         self.line.store(Word::Round, 0);
     }
@@ -157,16 +160,20 @@ mod tests {
 
     #[test]
     fn after_an_outage_it_begins_with_a_quarter_and_soon_has_all() {
-        let limit = Limit::new(Caps { concurrency_start: 20, concurrency_max: 500 }, Line::alone());
-        for _ in 0..380 {
-            limit.count(false, 500, ROUND_TRIP_US, Moment(0));
+        for (lost_before, soon) in [
+            (true, 360),  // fast up to what it bore, slowly from there
+            (false, 500), // as nothing was ever lost: fast on
+        ] {
+            let mut limit = Limit::new(Caps { concurrency_start: 400, concurrency_max: 500 }, Line::alone());
+            if lost_before {
+                (0..20).for_each(|_| limit.count(true, 400, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
+                assert_eq!(limit.get(), 360);
+            }
+            limit.start = 20.0;
+            limit.restart();
+            assert_eq!(limit.get(), if lost_before { 90 } else { 100 });
+            (0..401).for_each(|_| limit.count(false, 500, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
+            assert_eq!(limit.get(), soon);
         }
-        assert_eq!(limit.get(), 400);
-        limit.restart();
-        assert_eq!(limit.get(), 100);
-        for _ in 0..400 {
-            limit.count(false, 400, ROUND_TRIP_US, Moment(0));
-        }
-        assert_eq!(limit.get(), 400, "fast up to what it bore, slowly from there");
     }
 }

@@ -7,7 +7,7 @@
 //! `late × F(deadline - t) × min(1, budget / (1 - F(t)))`, less a little for each request.
 
 use super::latency::Latencies;
-use super::moment::{MS, S};
+use super::moment::MS;
 
 /// With fewer latencies than this nothing is known.
 const KNOWN_MIN: u32 = 20;
@@ -28,8 +28,8 @@ pub(super) struct Patience {
     pub(super) second_try: u64,
     /// Then a try is overdue: it counts for the breaker's silence.
     pub(super) overdue: u64,
-    /// What a try usually takes.
-    pub(super) usual: u64,
+    /// What a try usually takes; None while that is not known.
+    pub(super) usual: Option<u64>,
 }
 
 /// What patience depends on, beside the latencies.
@@ -57,7 +57,7 @@ impl Patience {
         Self {
             second_try,
             overdue: usual.map_or(SILENCE_US_UNKNOWN, |us| (us * SILENCE_FACTOR).max(SILENCE_US_MIN)),
-            usual: usual.unwrap_or(S / 4),
+            usual,
         }
     }
 }
@@ -87,6 +87,7 @@ fn slow_us(latencies: &Latencies, terms: Terms) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::miss::moment::S;
 
     const TERMS: Terms = Terms { min_us: 250 * MS, deadline_us: 900 * MS, fetch_us: 10 * S, budget: 0.1 };
 

@@ -22,10 +22,12 @@ pub struct Policy {
     pub fetches_max: usize,
     /// So many customers wait at once, at one worker, as all that follows.
     pub waiters_max: usize,
-    /// So many questions wait for a registry to have room, each registry's own.
+    /// So many questions wait for a registry to have room, each registry's own; fewer when it is slow.
     pub queue_max: usize,
     /// And each of them at most so long.
     pub queue_wait_us: u64,
+    /// Is a registry that fails left alone? Off only to compare.
+    pub breaker: bool,
     /// So many failures are remembered.
     pub memo_max: usize,
     /// Second tries and retries, as a share of first tries.
@@ -57,12 +59,13 @@ impl Default for Policy {
             fetch_timeout_us: 10 * S,
             tries_max: TRIES_MAX,
             patience_min_us: 250 * MS,
-            fetches_max: 400,
+            fetches_max: 1024,
             waiters_max: 4000,
-            queue_max: 32,
+            queue_max: 128,
             queue_wait_us: 300 * MS,
+            breaker: true,
             memo_max: 4096,
-            retry_share: 0.08,
+            retry_share: 0.05,
             retries_per_s: 2.0,
         }
     }

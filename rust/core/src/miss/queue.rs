@@ -1,12 +1,33 @@
 //! Queue: who comes last is served first, and who has waited too long gives up.
 //!
 //! Adaptive LIFO and a short bound on waiting (Maurer, "Fail at Scale", ACM Queue 2015): when there is more than can be
-//! done, what is done is done in time. A question that is asked again counts as new.
+//! done, what is done is done in time. A question that is asked again counts as new. Only so many wait as have room soon
+//! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one.
 
 use slab::Slab;
 
 use super::flight::{Flight, Queued};
-use super::moment::Moment;
+use super::moment::{Moment, S};
+use super::policy::Policy;
+
+/// So many may wait, however slow the registry is.
+const PLACES_MIN: usize = 32;
+/// Of the longest wait, within which all who wait have room if nobody else comes. With half of it a registry throttling at
+/// 250/s answered less than with 32 places: who had waited long took the room of those who could still be in time.
+const WAIT_SHARE: f64 = 1.0 / 3.0;
+
+/// How many may wait for a registry that bears `limit` tries at once, each of which usually takes `usual_us`, and so many a
+/// second: as many as it takes in the time (Little 1961). While it is not known how long one takes, as many as the policy allows
+/// wait for what may be a fast registry; not more, as it may be one that hangs, and who waits takes a connection that the others
+/// need.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the policy's")]
+#[expect(clippy::cast_precision_loss, reason = "microseconds of hours have room in a float")]
+pub(super) fn places(limit: u32, usual_us: Option<u64>, rate_per_s: f64, policy: &Policy) -> usize {
+    let time_us = policy.queue_wait_us as f64 * WAIT_SHARE;
+    let at_once = usual_us.map_or(f64::INFINITY, |usual_us| f64::from(limit) * time_us / usual_us as f64);
+    let at_its_pace = rate_per_s * time_us / S as f64;
+    (at_once.min(at_its_pace) as usize).max(PLACES_MIN).min(policy.queue_max)
+}
 
 /// The flights that wait for one registry to have room, linked through the flights themselves.
 #[derive(Debug, Default)]
@@ -64,6 +85,27 @@ mod tests {
     use super::*;
     use crate::miss::act::Question;
     use crate::miss::chance::Chance;
+    use crate::miss::moment::MS;
+
+    #[test]
+    fn as_many_wait_as_have_room_within_a_tenth_of_a_second() {
+        let policy = Policy { queue_max: 300, queue_wait_us: 300 * MS, ..Policy::default() };
+        for (what, limit, usual_ms, rate_per_s, expected) in [
+            ("nothing is known", 20, None, f64::INFINITY, 300),
+            ("fast", 20, Some(10), f64::INFINITY, 200),
+            ("fast, and asked for more", 200, Some(10), f64::INFINITY, 300),
+            ("slow", 40, Some(700), f64::INFINITY, 32),
+            ("instant", 20, Some(0), f64::INFINITY, 300),
+            ("fast and throttled", 20, Some(10), 400.0, 40),
+            ("throttled to a crawl", 20, Some(10), 1.0, 32),
+            ("throttled before anything was told", 20, None, 500.0, 50),
+        ] {
+            let usual_us = usual_ms.map(|ms| ms * MS);
+            assert_eq!(places(limit, usual_us, rate_per_s, &policy), expected, "{what}");
+        }
+        let few = Policy { queue_max: 5, ..policy };
+        assert_eq!(places(20, Some(10 * MS), f64::INFINITY, &few), 5, "the policy's bound is the last");
+    }
 
     #[test]
     fn it_keeps_the_order_whoever_leaves() {

@@ -1,15 +1,19 @@
 //! Share: no registry may take the tries that the others need.
 //!
-//! Dynamic thresholds (Choudhury and Hahne, IEEE/ACM Transactions on Networking 1998): one may have as many as are still
-//! free. So a registry alone gets half of all, two get a third each, and there is always something left for the next; but
-//! at least sixteen, as long as there are any.
+//! Dynamic thresholds (Choudhury and Hahne, IEEE/ACM Transactions on Networking 1998): one may have twice as many as are
+//! still free. So a registry alone gets two thirds of all, two get two fifths each, and there is always something left for the
+//! next; but at least sixteen, as long as there are any.
 
 /// So many a registry may always have, unless all are taken.
 const SHARE_MIN: usize = 16;
 
+/// Times what is free. With once, the other registries of the profile `fire` had too few in a container of 128 MB (464 tries
+/// at once): 98.2 % of the ideal cache's answers, and 98.3 % with twice; four times is no better, and leaves a ninth.
+const FREE_FACTOR: usize = 2;
+
 /// May a registry that has `own` of all `running` tries begin another?
 pub(super) fn has_room(own: usize, running: usize, most: usize) -> bool {
-    running < most && own < (most - running).max(SHARE_MIN)
+    running < most && own < (FREE_FACTOR * (most - running)).max(SHARE_MIN)
 }
 
 #[cfg(test)]
@@ -29,11 +33,11 @@ mod tests {
     }
 
     #[test]
-    fn who_is_alone_gets_half_and_each_gets_something() {
+    fn who_is_alone_gets_two_thirds_and_each_gets_something() {
         for (registries, most, expected) in [
-            (1, 400, vec![200]),
-            (2, 300, vec![100, 100]),
-            (3, 400, vec![100, 100, 100]),
+            (1, 400, vec![267]),
+            (2, 300, vec![120, 120]),
+            (3, 420, vec![120, 120, 120]),
             (1, 20, vec![16]),
             (2, 20, vec![10, 10]),
         ] {
@@ -44,8 +48,8 @@ mod tests {
 
     #[test]
     fn a_newcomer_finds_room_beside_one_that_took_all_it_could() {
-        assert!(!has_room(200, 200, 400));
-        assert!(has_room(0, 200, 400));
+        assert!(!has_room(268, 268, 400));
+        assert!(has_room(0, 268, 400));
         assert!(!has_room(0, 400, 400));
     }
 }
