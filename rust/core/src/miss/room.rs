@@ -5,6 +5,7 @@
 //! others, and each gets its share without a word between them. Where nobody else waits, nobody has to wait for a look.
 
 use super::act::Act;
+use super::chance::Chance;
 use super::guard::Room;
 use super::moment::{MS, Moment};
 use super::{Misses, share};
@@ -71,11 +72,16 @@ impl<W> Misses<W> {
             return self.registry_timers.clear(usize::from(registry));
         };
         let gives_up_at = since + self.policy.queue_wait_us;
-        let has_others = || guard.line.tally().has_others() || self.all.tally().has_others();
+        let has_others = guard.line.tally().has_others() || self.all.tally().has_others();
         let due = match room {
             Room::At(at) => gives_up_at.min(at),
             // When a try of this worker ends, it looks by itself; of the others' it hears nothing.
-            Room::Full if has_others() => gives_up_at.min(guard.look_at),
+            Room::Full if has_others => {
+                if guard.look_at <= self.now {
+                    guard.look_at = next_look(self.now, &mut self.chance);
+                }
+                gives_up_at.min(guard.look_at)
+            }
             Room::Now | Room::Full => gives_up_at,
         };
         self.registry_timers.set(usize::from(registry), due);
@@ -91,7 +97,7 @@ impl<W> Misses<W> {
             if now < guard.look_at {
                 return false;
             }
-            guard.look_at = now + LOOK_US / 2 + self.chance.up_to(LOOK_US);
+            guard.look_at = next_look(now, &mut self.chance);
         }
         true
     }
@@ -119,4 +125,8 @@ impl<W> Misses<W> {
         }
         is_counted
     }
+}
+
+fn next_look(now: Moment, chance: &mut Chance) -> Moment {
+    now + LOOK_US / 2 + chance.up_to(LOOK_US)
 }
