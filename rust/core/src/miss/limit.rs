@@ -168,6 +168,8 @@ mod tests {
             if lost_before {
                 (0..20).for_each(|_| limit.count(true, 400, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
                 assert_eq!(limit.get(), 360);
+            } else {
+                limit.count(false, 400, ROUND_TRIP_US, Moment(0));
             }
             limit.start = 20.0;
             limit.restart();
