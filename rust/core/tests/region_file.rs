@@ -103,6 +103,10 @@ fn what_cannot_work_is_refused_in_a_sentence() {
     assert_eq!(sentence(&nowhere), expected);
     assert_eq!(open(&directory).unwrap_err(), RegionError::NotAFile { path: directory.clone() });
 
+    // In sysfs nobody may make a file, not even root.
+    let sealed = Path::new("/sys/region");
+    assert_eq!(sentence(sealed), "The cache file /sys/region cannot be written.");
+
     let link = directory.join("link");
     symlink(&path, &link).unwrap();
     let expected = format!("The cache file {} is a symbolic link, which is not followed.", shown(&link));
