@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python test-all lint format simulate bench bench-core fire millions clean
+.PHONY: help demo build test test-rust test-python test-all lint format simulate bench bench-core scaling fire millions clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: build bench/.venv/.stamp ## Beside nginx, Varnish, axum, Granian and Fast
 
 bench-core: ## What a look-up and a store cost (criterion): a minute, best on an idle machine
 	cargo bench --locked --package backendify-core --bench region
+
+scaling: ## What two processes over one region do, beside one (in /dev/shm): a minute, best on an idle machine
+	cargo run --locked --release --quiet --package backendify-core --example scaling
 
 format: $(STAMP) ## Format both languages
 	cargo fmt --all

@@ -103,6 +103,10 @@ fn what_cannot_work_is_refused_in_a_sentence() {
     assert_eq!(sentence(&nowhere), expected);
     assert_eq!(open(&directory).unwrap_err(), RegionError::NotAFile { path: directory.clone() });
 
+    // In sysfs nobody may make a file, not even root.
+    let sealed = Path::new("/sys/region");
+    assert_eq!(sentence(sealed), "The cache file /sys/region cannot be written.");
+
     let link = directory.join("link");
     symlink(&path, &link).unwrap();
     let expected = format!("The cache file {} is a symbolic link, which is not followed.", shown(&link));
@@ -260,6 +264,43 @@ fn every_byte_of_the_file_may_be_damaged_while_nobody_maps_it() {
         let (opened, found) = survives(&path, &format!("cut to {length}"));
         let expected = if length == 0 { Opened::Created } else { Opened::Rebuilt(Rebuild::Size) };
         assert_eq!((opened, found), (expected, 0), "{length}");
+    }
+}
+
+/// `cargo test --release --test region_file -- --ignored`: 30,000 rounds. Each damages up to eight places at once: a byte, a bit, what a
+/// writer notes about a bucket, a page or a few bytes of another place; now and then the file's length, too.
+#[test]
+#[ignore = "minutes; the test above does the same for seconds"]
+fn many_bytes_of_the_file_may_be_damaged_again_and_again() {
+    let path = directory("damage-long").join("region");
+    fill(&open(&path).unwrap().0, 0..3000);
+    let whole = fs::read(&path).unwrap();
+    let pages = whole.len() / 4096;
+    let mut random = Random(3);
+    for round in 0..30_000 {
+        let mut damaged = whole.clone();
+        for _ in 0..=random.below(8) {
+            let page = 4096 * random.below(pages);
+            match random.below(6) {
+                0 => damaged[page + random.below(4096)] = random.byte(),
+                1 => damaged[page + random.below(4096)] ^= 1 << random.below(8),
+                2 => damaged[page + random.below(64)] = random.byte(), // the head
+                3 => damaged[page + 4096 - 1 - random.below(200)] ^= random.byte(), // fingerprints and lengths
+                4 => {
+                    let from = 4096 * random.below(pages);
+                    damaged.copy_within(from..from + 4096, page);
+                }
+                _ => {
+                    let (from, bytes) = (random.below(whole.len() - 64), random.below(64));
+                    damaged.copy_within(from..from + bytes, page + random.below(4096 - 64));
+                }
+            }
+        }
+        if random.below(16) == 0 {
+            damaged.resize(random.below(whole.len() + 4096), random.byte());
+        }
+        fs::write(&path, &damaged).unwrap();
+        survives(&path, &format!("round {round}"));
     }
 }
 
