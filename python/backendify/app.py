@@ -82,6 +82,16 @@ class Service:
         )
         self._asking.serve(self.app)
         self._statsd = StatsD(settings.statsd_server, read=self.counters) if settings.statsd_server else None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin what goes on beside the requests; once, before the first of them."""
+        round_s = ROUND_S if self.plan.region_is_memory else ROUND_ON_DISK_S
+        self._sweeper = asyncio.create_task(sweep(self.region, round_s=round_s))
+        if self._statsd:
+            self._statsd.start()
+        if self._leases:
+            self._leases.start()
 
     def counters(self) -> Counters:
         """Read what StatsD is told."""
@@ -137,6 +147,8 @@ class Service:
 
     async def aclose(self) -> None:
         """End the fetches and close every connection to a registry."""
+        if self._sweeper:
+            self._sweeper.cancel()
         if self._statsd:
             await self._statsd.aclose()
         await self._asking.aclose()
@@ -154,17 +166,11 @@ class Service:
         await send(body)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """ASGI's lifespan: sweep while the server serves, close when it stops."""
+        """ASGI's lifespan: start with the server, close when it stops."""
         await receive()
-        round_s = ROUND_S if self.plan.region_is_memory else ROUND_ON_DISK_S
-        sweeper = asyncio.create_task(sweep(self.region, round_s=round_s))
-        if self._statsd:
-            self._statsd.start()
-        if self._leases:
-            self._leases.start()
+        self.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        sweeper.cancel()
         await self.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -29,13 +29,13 @@ class LaneClosed(Exception):  # noqa: N818 - it reads as what it is: `raise Lane
 
 
 def open_lane(app: _core.App, *, fault: Fault | None = None) -> SpawnTarget:
-    """Give the `spawn_target` with which an embedded Granian serves requests for `app` on the lane.
+    """Give the `spawn_target` with which an embedded Granian that speaks RSGI serves requests for `app` on the lane.
 
     `fault` is for tests, see :class:`_core.Lane`. Raises :class:`LaneClosed` when this Granian has another shape than
     the one that this was written for (2.8).
     """
     try:
-        spawn = embed.Server._spawn_asgi_lifespan_worker.__wrapped__  # noqa: SLF001
+        spawn = embed.Server._spawn_rsgi_worker.__wrapped__  # noqa: SLF001
         for owner, name in (
             (_futures._CBSchedulerAIO, "_schedule_fn"),  # noqa: SLF001
             (_futures._CBSchedulerAIO, "_ctx"),  # noqa: SLF001

@@ -126,7 +126,7 @@ class Settings:
         Switch(), "on", "Ask anew, before an answer runs out, for what is asked for often."
     )
     lane: bool = _option(
-        Switch(), "on", "Answer hits on the server's own thread, before the event loop: 1.5 times as many."
+        Switch(), "on", "Answer hits on the server's own thread, before the event loop: 1.7 times as many."
     )
     lame_duck_ms: int = _option(
         Duration("0", "9s"),

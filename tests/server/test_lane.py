@@ -18,6 +18,7 @@ from backendify.lane import LaneClosed, open_lane
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
 from backendify.rehearsal.registry import Registry
+from backendify.rsgi import over_rsgi
 from hands import Hands
 
 V1 = b"application/x-company-v1"
@@ -55,10 +56,10 @@ async def serving(hands: Hands, fault: Callable[[str], bool] | None = None) -> A
     """Serve an app with Granian in this process: the port."""
     port = service.free_port()
     server = embed.Server(
-        hands.app,
+        over_rsgi(hands.app),
         address="127.0.0.1",
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
@@ -75,18 +76,6 @@ async def serving(hands: Hands, fault: Callable[[str], bool] | None = None) -> A
     finally:
         server.stop()
         await serving
-
-
-async def _on_lifespan(_: Hands, receive: Callable[..., object], send: Callable[..., object]) -> None:
-    await receive()  # type: ignore[misc]
-    await send({"type": "lifespan.startup.complete"})  # type: ignore[misc]
-    await receive()  # type: ignore[misc]
-    await send({"type": "lifespan.shutdown.complete"})  # type: ignore[misc]
-
-
-@pytest.fixture(autouse=True)
-def _lifespan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hands, "_on_lifespan", _on_lifespan)
 
 
 async def test_faults_under_load_cost_what_they_meet_and_nothing_later(

@@ -189,7 +189,7 @@ impl App {
             _ => return Err(PyValueError::new_err("only the ASGI scopes http and lifespan are served")),
         }
         // Attached on purpose: a look-up costs less than handing the interpreter's lock back and forth.
-        let scope = Scope::read(scope)?;
+        let scope = Scope::of_asgi(scope)?;
         match self.decide(py, &scope)? {
             Decision::Answer(answer) => {
                 self.count(answer.status);

@@ -42,13 +42,14 @@ impl Customer {
 
     /// Answers him. One who has left meanwhile costs nothing more.
     pub(crate) fn answer(self, py: Python<'_>, answer: &Answer) -> PyResult<()> {
-        let (head, body) = reply::messages(py, answer, self.question.is_head)?;
+        let is_head = self.question.is_head;
         match self.way {
-            Way::Protocol(protocol) => reply::send_now(protocol.bind(py), head, body),
+            Way::Protocol(protocol) => reply::respond(protocol.bind(py), answer, is_head),
             Way::Future(future) => {
                 let future = future.bind(py);
                 let is_done: bool = future.call_method0(intern!(py, "done"))?.extract()?;
                 if !is_done {
+                    let (head, body) = reply::messages(py, answer, is_head)?;
                     future.call_method1(intern!(py, "set_result"), ((head, body),))?;
                 }
                 Ok(())

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::app::{App, Decision};
 use crate::customer::Customer;
@@ -45,19 +44,17 @@ impl Lane {
         let py = watcher.py();
         let app = self.app.get();
         self.step(py, "scope")?;
-        let scope = watcher.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
-        let scope = Scope::read(&scope)?;
+        let scope = Scope::of_rsgi(&watcher.getattr(intern!(py, "scope"))?)?;
         self.step(py, "decide")?;
         let decision = app.decide(py, &scope)?;
         self.step(py, "proto")?;
         let protocol = watcher.getattr(intern!(py, "proto"))?;
         match decision {
             Decision::Answer(answer) => {
-                let (head, body) = reply::messages(py, &answer, scope.is_head())?;
                 self.step(py, "send")?;
                 *progress = Progress::Taken;
                 app.count(answer.status);
-                reply::send_now(&protocol, head, body)?;
+                reply::respond(&protocol, &answer, scope.is_head())?;
                 self.step(py, "sent")?;
             }
             Decision::Ask(question) => {

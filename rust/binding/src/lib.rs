@@ -15,7 +15,7 @@ mod question; // what a miss is about
 mod region; // where records lie
 mod reply; // an answer on its way to the server
 mod rehearse; // the rehearsal of a server
-mod scope; // the few keys we read of an ASGI scope
+mod scope; // the little we read of a request
 
 use pyo3::prelude::*;
 

@@ -5,16 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use backendify_core::client::{Client, Clients, Proxies};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use crate::clock;
-use crate::scope::Scope;
+use crate::scope::{Octets, Scope};
 
 /// Who may ask how often for what is not known.
 pub(crate) struct Limiter {
     clients: Mutex<Clients>,
     /// The header that names a client, in small letters.
-    header: Option<Vec<u8>>,
+    header: Option<String>,
     proxies: Proxies,
 }
 
@@ -26,7 +25,7 @@ impl Limiter {
         let proxies = Proxies::new(proxies)
             .map_err(|text| PyValueError::new_err(format!("'{text}' is no network of addresses")))?;
         let [seed, _] = clock::seed();
-        let header = header.map(|name| name.to_ascii_lowercase().into_bytes());
+        let header = header.map(|name| name.to_ascii_lowercase());
         Ok(Self { clients: Mutex::new(Clients::new(per_s, seed)), header, proxies })
     }
 
@@ -40,11 +39,9 @@ impl Limiter {
         if let Some(value) = named {
             return Ok(self.admit(&Client::Named(value.as_bytes())));
         }
-        let forwarded = scope.values(b"x-forwarded-for")?;
+        let forwarded = scope.values("x-forwarded-for")?;
         let Some(peer) = scope.peer() else { return Ok(None) };
-        let client = self
-            .proxies
-            .client_of(&peer, forwarded.iter().map(|value: &Bound<'_, PyBytes>| value.as_bytes()));
+        let client = self.proxies.client_of(&peer, forwarded.iter().map(Octets::as_bytes));
         Ok(client.and_then(|client| self.admit(&client)))
     }
 

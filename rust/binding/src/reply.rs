@@ -6,7 +6,7 @@ use backendify_core::answer::Answer;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString};
 
 /// Awaits `send(head)`, then `send(body)`: what an ASGI app does, without a coroutine.
 #[pyclass(frozen, module = "backendify._core")]
@@ -130,15 +130,31 @@ pub(crate) fn messages<'py>(
     Ok((head, body))
 }
 
-/// Sends both messages through a server's `send` that does without being awaited, as Granian's does for whole answers.
-pub(crate) fn send_now(
-    protocol: &Bound<'_, PyAny>,
-    head: Bound<'_, PyDict>,
-    body: Bound<'_, PyDict>,
-) -> PyResult<()> {
-    let send = intern!(protocol.py(), "send");
-    protocol.call_method1(send, (head,))?;
-    protocol.call_method1(send, (body,))?;
+/// Answers through RSGI's protocol, whole: from any thread, without waiting; one who has left costs nothing more.
+pub(crate) fn respond(protocol: &Bound<'_, PyAny>, answer: &Answer, is_head: bool) -> PyResult<()> {
+    let py = protocol.py();
+    let value = |value: &str| PyString::new(py, value);
+    let content_length = value(&answer.body.len().to_string());
+    let cache_control = match answer.max_age_s {
+        Some(seconds) => value(&format!("max-age={seconds}")),
+        None => intern!(py, "no-store").clone(),
+    };
+    let fields = PyList::new(
+        py,
+        [
+            (intern!(py, "content-type"), value(answer.media_type)),
+            (intern!(py, "content-length"), content_length),
+            (intern!(py, "cache-control"), cache_control),
+        ],
+    )?;
+    if let Some(cache_status) = &answer.cache_status {
+        fields.append((intern!(py, "cache-status"), value(cache_status)))?;
+    }
+    if let Some((name, text)) = &answer.extra {
+        fields.append((value(name), value(text)))?;
+    }
+    let body: &[u8] = if is_head { b"" } else { &answer.body };
+    protocol.call_method1(intern!(py, "response_bytes"), (answer.status, fields, PyBytes::new(py, body)))?;
     Ok(())
 }
 
