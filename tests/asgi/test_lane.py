@@ -1,58 +1,68 @@
 """The lane: it answers what it can, hands the rest over, and nothing that goes wrong comes out of it."""
 
 import sys
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from backendify._core import App, Lane, Question, Region
+from backendify.rsgi import over_rsgi
 
-Message = MutableMapping[str, Any]
 STEPS = ("scope", "decide", "proto", "send", "sent", "ask", "asked")
 V1 = b"application/x-company-v1"
 
 
-def scope(company_id: str = "1") -> dict[str, Any]:
-    return {
-        "type": "http",
+class Fields(list[tuple[str, str]]):
+    """RSGI's header fields, as far as the lane reads them."""
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self)
+
+
+def scope(company_id: str = "1", **changed: object) -> SimpleNamespace:
+    """A request as RSGI tells it."""
+    told = {
         "http_version": "1.1",
         "method": "GET",
         "path": "/company",
-        "raw_path": b"/company",
-        "query_string": f"id={company_id}&country_iso=im".encode(),
-        "headers": [(b"host", b"x")],
+        "query_string": f"id={company_id}&country_iso=im",
+        "headers": Fields([("host", "x")]),
+        "authority": None,
+        "client": "192.0.2.1:4711",
     }
+    return SimpleNamespace(**(told | changed))
 
 
 class Watcher:
     """What Granian hands to its scheduler, as far as the lane knows it."""
 
-    def __init__(self, scope: object, *, sends_until_broken: int = 99) -> None:
+    def __init__(self, scope: object, *, is_broken: bool = False) -> None:
         self.scope = scope
         self.proto = self
-        self.messages: list[Message] = []
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.body = b""
         self.ended = 0
-        self._left = sends_until_broken
+        self._is_broken = is_broken
 
-    def send(self, message: Message) -> None:
-        if not self._left:
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        if self._is_broken:
             raise OSError("the connection is gone")
-        self._left -= 1
-        self.messages.append(message)
+        self.status, self.headers, self.body = status, dict(headers), body
 
     def done(self) -> None:
         self.ended += 1
-
-    @property
-    def status(self) -> int | None:
-        return self.messages[0]["status"] if self.messages else None
 
 
 class Road:
     """A lane over an app that knows one company."""
 
-    def __init__(self, fault: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        fault: Callable[[str], bool] | None = None,
+        client_limit: tuple[int, str | None, list[str]] | None = None,
+    ) -> None:
         self.handed_over: list[Watcher] = []
         self.region = Region(bytes=1 << 20, ttl_ms=60_000, negative_ttl_ms=60_000, stale_ms=0)
         self.region.keep(Question(0, "1"), 200, V1, b'{"cn":"One"}')
@@ -64,6 +74,7 @@ class Road:
             wake=lambda: None,
             on_miss=self._never,
             on_lifespan=self._never,
+            client_limit=client_limit,
         )
         self.lane = Lane(self.app, self.handed_over.append, fault=fault)
 
@@ -83,14 +94,20 @@ def test_a_hit_is_answered_at_once() -> None:
     road, watcher = Road(), Watcher(scope())
     road.lane(watcher)
     assert watcher.status == 200
-    assert watcher.messages[1]["body"] == b'{"id":"1","name":"One","active":true}'
+    assert watcher.body == b'{"id":"1","name":"One","active":true}'
+    assert watcher.headers == {
+        "content-type": "application/json",
+        "content-length": "37",
+        "cache-control": "max-age=59",
+        "cache-status": "backendify; hit; ttl=59",
+    }
     assert (road.lane.served, road.lane.faults, road.handed_over, watcher.ended) == (1, 0, [], 0)
 
 
 def test_a_miss_leaves_its_customer_to_the_miss_path() -> None:
     road, watcher = Road(), Watcher(scope("2"))
     road.lane(watcher)
-    assert watcher.messages == []
+    assert watcher.status is None
     [(try_id, question)] = road.app.work()[0]
     assert question.id == "2"
     road.app.tried(try_id, road.region.keep(question, 404, b"", b""))
@@ -129,21 +146,88 @@ def test_a_fault_at_any_step_costs_one_request(
         assert watcher.status == 200
 
 
-@pytest.mark.parametrize("sends", [0, 1])
-def test_a_connection_that_breaks_while_it_is_answered(sends: int, told: list[BaseException | None]) -> None:
-    road, watcher = Road(), Watcher(scope(), sends_until_broken=sends)
+def test_a_connection_that_breaks_while_it_is_answered(told: list[BaseException | None]) -> None:
+    road, watcher = Road(), Watcher(scope(), is_broken=True)
     road.lane(watcher)
     assert (road.lane.faults, len(told), watcher.ended, road.handed_over) == (1, 1, 1, [])
 
 
 @pytest.mark.parametrize(
-    "broken", [None, {}, {"type": "http"}, {**scope(), "headers": [1]}, {**scope(), "path": 7}]
+    "broken", [None, SimpleNamespace(), {"type": "http"}, scope(headers=Fields([1])), scope(path=7)]
 )
 def test_a_scope_that_is_none_is_handed_over(broken: object, told: list[BaseException | None]) -> None:
     road, watcher = Road(), Watcher(broken)
     road.lane(watcher)
     assert road.handed_over == [watcher]
     assert (road.lane.faults, len(told)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"headers": Fields()}, 400),
+        ({"headers": Fields(), "authority": "x"}, 200),
+        ({"headers": Fields(), "http_version": "1"}, 200),
+        ({"headers": Fields([("host", "")])}, 400),
+        ({"headers": Fields([("host", "x"), ("host", "y")])}, 400),
+        ({"headers": Fields([("host", "x"), ("a", "b" * 16_378)])}, 200),
+        ({"headers": Fields([("host", "x"), ("a", "b" * 16_379)])}, 431),
+        ({"query_string": "id=1&country_iso=im&" + "x" * 8_164}, 414),
+        ({"query_string": ""}, 400),
+        ({"path": "/status"}, 200),
+        ({"path": "/\udcff"}, 404),
+        ({"method": "POST"}, 405),
+    ],
+)
+def test_what_rsgi_tells_is_judged_as_what_asgi_tells(changed: dict[str, object], status: int) -> None:
+    road, watcher = Road(), Watcher(scope(**changed))
+    road.lane(watcher)
+    assert watcher.status == status
+    assert road.lane.faults == 0
+
+
+def test_a_head_is_told_the_length_of_what_it_leaves_out() -> None:
+    road, watcher = Road(), Watcher(scope(method="HEAD"))
+    road.lane(watcher)
+    assert (watcher.status, watcher.headers["content-length"], watcher.body) == (200, "37", b"")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ({"client": "192.0.2.1:1"}, {"client": "192.0.2.1:2"}, 429),
+        ({"client": "192.0.2.1:1"}, {"client": "192.0.2.2:1"}, None),
+        ({"client": "[2001:db8::1]:1"}, {"client": "[2001:db8::2]:1"}, 429),
+        ({"client": "[2001:db8::1]:1"}, {"client": "[2001:db8:1::1]:1"}, None),
+        ({"client": "unix:"}, {"client": "unix:"}, None),
+        (
+            {"headers": Fields([("host", "x"), ("key", "a")])},
+            {"headers": Fields([("host", "x"), ("key", "a")])},
+            429,
+        ),
+        (
+            {"headers": Fields([("host", "x"), ("key", "a")])},
+            {"headers": Fields([("host", "x"), ("key", "b")])},
+            None,
+        ),
+    ],
+)
+def test_a_client_is_known_by_his_address_or_his_header(
+    first: dict[str, object], second: dict[str, object], status: int | None
+) -> None:
+    road = Road(client_limit=(1, "key", []))
+    for number in range(2, 22):
+        road.lane(Watcher(scope(str(number), **first)))
+    watcher = Watcher(scope("22", **second))
+    road.lane(watcher)
+    assert watcher.status == status
+
+
+async def test_what_the_lane_leaves_alone_is_served_by_the_app() -> None:
+    watcher = Watcher(scope(), is_broken=False)
+    await over_rsgi(Road().app)(watcher.scope, watcher)
+    assert (watcher.status, watcher.body) == (200, b'{"id":"1","name":"One","active":true}')
+    assert watcher.headers["content-length"] == "37"
 
 
 def test_a_fallback_that_fails_ends_the_request(told: list[BaseException | None]) -> None:
