@@ -1,5 +1,6 @@
 """A server as a process on a core of its own: started, weighed, ended."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -147,7 +148,9 @@ def _ticks(pid: int) -> int:
 
 
 def _kilobytes(pid: int, file: str, name: str) -> int:
-    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
+    """Read a number of a process; 0 for one that ended meanwhile, as a server's helpers do at its start."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
     return 0

@@ -37,15 +37,17 @@ async def _receive() -> Message:
 
 def _asgi_scope(scope: Any) -> Message:  # noqa: ANN401 - Granian's own
     """Say what a request asks for as ASGI does (HTTP specification 2.3)."""
+    fields = [(name.encode(), value.encode()) for name, value in scope.headers.items()]
+    if scope.authority and "host" not in scope.headers:
+        fields.append((b"host", scope.authority.encode()))
+    host, _, port = scope.client.rpartition(":")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": scope.http_version,
         "method": scope.method,
         "path": scope.path,
-        "query_string": scope.query_string.encode("latin-1"),
-        "headers": [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in scope.headers.items()
-        ],
-        "client": tuple(scope.client.rsplit(":", 1)),
+        "query_string": scope.query_string.encode(),
+        "headers": fields,
+        "client": (host.strip("[]"), int(port)) if port.isdecimal() else None,
     }

@@ -67,7 +67,7 @@ def run(settings: Settings) -> int:
 
     def work(index: int) -> int:
         own = ledger.of_worker(index) if ledger else None
-        _take_no_turns()
+        _run_as_batch()
         try:
             asyncio.run(_serve(settings, plan, cache, address, index=index, ledger=own))
         except CannotListenError as error:
@@ -79,13 +79,14 @@ def run(settings: Settings) -> int:
     return work(0) if settings.workers == 1 else Supervisor(settings.workers, work).run()
 
 
-def _take_no_turns() -> None:
+def _run_as_batch() -> None:
     """Have a thread that wakes wait for the one that runs (SCHED_BATCH, sched(7)): 8 % more hits on one core.
 
     A request crosses two threads; each wake-up would take the core from the one that gave the work.
     """
     with contextlib.suppress(AttributeError, OSError):  # not on Linux, or forbidden
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:  # else an operator has chosen
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _refuse(message: str, status: int) -> int:
@@ -103,6 +104,18 @@ async def _serve(  # noqa: PLR0913 - all that a worker is made of
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
     service = Service(settings, plan, cache, ledger=ledger)
+    try:
+        await _serve_until(stop, settings, service, address, index)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(service.aclose(), CLOSE_S)
+
+
+async def _serve_until(
+    stop: asyncio.Future[signal.Signals], settings: Settings, service: Service, address: Address, index: int
+) -> None:
+    """Listen, serve, and drain once `stop` has a signal."""
+    plan = service.plan
     lane = _open_lane(settings, service)
     if lane:
         service.start()  # otherwise ASGI's lifespan does
@@ -143,8 +156,6 @@ async def _serve(  # noqa: PLR0913 - all that a worker is made of
         await asyncio.wait_for(serving, settings.drain_ms / 1000)
     if admin:
         await admin.aclose()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(service.aclose(), CLOSE_S)
 
 
 def _open_lane(settings: Settings, service: Service) -> SpawnTarget | None:

@@ -91,7 +91,7 @@ def _options(kind: Kind[T], text: str, *, key: str = "") -> tuple[T, ...]:
     return field(default=(), metadata={"kind": kind, "text": None, "help": text, "key": key})
 
 
-WORKERS_MAX: Final = 64  # the region's leases name so many
+WORKERS_MAX: Final = 63  # so many processes can hold a place in a cache file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -280,7 +280,7 @@ async def test_a_simulation_scores_the_rules_and_their_settings(tmp_path: Path) 
     assert as_it_is["right_percent"] == 100
     assert as_it_is["registries"]["im"]["at_once_peak"] > 10
     assert len(as_it_is["seconds"]) == len(as_it_is["tries_by_second"]) == 1
-    # Five a second is what two at once bear in a tenth of one, each.
+    # Twenty a second are what two at once bear in a tenth of one, each.
     narrow = await simulate(profile, "--set", "concurrency_max=2", "--set", "queue_wait_ms=10")
     assert narrow["policy"] == {"concurrency_max": 2, "queue_wait_ms": 10}
     assert narrow["registries"]["im"]["at_once_peak"] == 2

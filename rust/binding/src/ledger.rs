@@ -1,7 +1,8 @@
 //! What the workers of a service keep together, for Python to hand it from the process that forks to the workers.
 
 use backendify_core::miss;
-use pyo3::exceptions::PyMemoryError;
+use backendify_core::region::WORKERS_MAX;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
 /// Limits and tries of each registry, over all workers.
@@ -22,7 +23,12 @@ impl Ledger {
     }
 
     /// The same for one worker, 0 to 63, whose predecessor under this number is dead: what that had under way is forgotten.
-    fn of_worker(&self, index: u8) -> Self {
-        Self { shared: self.shared.of_worker(index) }
+    ///
+    /// Raises `ValueError` for another number.
+    fn of_worker(&self, index: u8) -> PyResult<Self> {
+        if u32::from(index) >= WORKERS_MAX {
+            return Err(PyValueError::new_err("a worker's number is 0 to 63"));
+        }
+        Ok(Self { shared: self.shared.of_worker(index) })
     }
 }

@@ -5,8 +5,8 @@ mod app; // App.__call__: a hit is answered here, a miss waits
 mod clock; // the only reader of clocks
 mod customer; // who waits for a registry
 mod error; // the core's errors as exceptions
-mod ledger; // what workers keep together
 mod lane; // hits answered before the event loop
+mod ledger; // what workers keep together
 mod limiter; // who asks too often
 mod misses; // the miss path between the lane's thread and the loop's
 mod outcome; // what became of a try

@@ -1,12 +1,13 @@
-//! An answer on its way to the server: the awaitable that sends head and body.
+//! An answer on its way to the server: by ASGI an awaitable that sends head and body, by RSGI one call.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use backendify_core::answer::Answer;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyString};
 
 /// Awaits `send(head)`, then `send(body)`: what an ASGI app does, without a coroutine.
 #[pyclass(frozen, module = "backendify._core")]
@@ -122,62 +123,44 @@ pub(crate) fn messages<'py>(
     let head = PyDict::new(py);
     head.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
     head.set_item(intern!(py, "status"), answer.status)?;
-    head.set_item(intern!(py, "headers"), fields(py, answer)?)?;
+    let octets = |(name, value): (&str, Cow<'_, str>)| {
+        (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()))
+    };
+    head.set_item(intern!(py, "headers"), fields(answer).map(octets).collect::<Vec<_>>())?;
     let body = PyDict::new(py);
     body.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
-    let bytes: &[u8] = if is_head { b"" } else { &answer.body };
-    body.set_item(intern!(py, "body"), PyBytes::new(py, bytes))?;
+    body.set_item(intern!(py, "body"), PyBytes::new(py, told_body(answer, is_head)))?;
     Ok((head, body))
 }
 
 /// Answers through RSGI's protocol, whole: from any thread, without waiting; one who has left costs nothing more.
 pub(crate) fn respond(protocol: &Bound<'_, PyAny>, answer: &Answer, is_head: bool) -> PyResult<()> {
     let py = protocol.py();
-    let value = |value: &str| PyString::new(py, value);
-    let content_length = value(&answer.body.len().to_string());
-    let cache_control = match answer.max_age_s {
-        Some(seconds) => value(&format!("max-age={seconds}")),
-        None => intern!(py, "no-store").clone(),
-    };
-    let fields = PyList::new(
-        py,
-        [
-            (intern!(py, "content-type"), value(answer.media_type)),
-            (intern!(py, "content-length"), content_length),
-            (intern!(py, "cache-control"), cache_control),
-        ],
-    )?;
-    if let Some(cache_status) = &answer.cache_status {
-        fields.append((intern!(py, "cache-status"), value(cache_status)))?;
-    }
-    if let Some((name, text)) = &answer.extra {
-        fields.append((value(name), value(text)))?;
-    }
-    let body: &[u8] = if is_head { b"" } else { &answer.body };
-    protocol.call_method1(intern!(py, "response_bytes"), (answer.status, fields, PyBytes::new(py, body)))?;
+    let text = |(name, value): (&str, Cow<'_, str>)| (PyString::new(py, name), PyString::new(py, &value));
+    let fields: Vec<_> = fields(answer).map(text).collect();
+    let body = PyBytes::new(py, told_body(answer, is_head));
+    protocol.call_method1(intern!(py, "response_bytes"), (answer.status, fields, body))?;
     Ok(())
 }
 
-fn fields<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
-    let field =
-        |name: &str, value: &str| (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()));
+/// A HEAD's body stays out.
+fn told_body(answer: &Answer, is_head: bool) -> &[u8] {
+    if is_head { b"" } else { &answer.body }
+}
+
+/// The header fields of an answer, in the order in which they are sent.
+fn fields(answer: &Answer) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     let cache_control = match answer.max_age_s {
-        Some(seconds) => field("cache-control", &format!("max-age={seconds}")),
-        None => field("cache-control", "no-store"),
+        Some(seconds) => format!("max-age={seconds}").into(),
+        None => "no-store".into(),
     };
-    let fields = PyList::new(
-        py,
-        [
-            field("content-type", answer.media_type),
-            field("content-length", &answer.body.len().to_string()),
-            cache_control,
-        ],
-    )?;
-    if let Some(cache_status) = &answer.cache_status {
-        fields.append(field("cache-status", cache_status))?;
-    }
-    if let Some((name, value)) = &answer.extra {
-        fields.append(field(name, value))?;
-    }
-    Ok(fields)
+    [
+        Some(("content-type", answer.media_type.into())),
+        Some(("content-length", answer.body.len().to_string().into())),
+        Some(("cache-control", cache_control)),
+        answer.cache_status.as_deref().map(|cache_status| ("cache-status", cache_status.into())),
+        answer.extra.as_ref().map(|(name, value)| (*name, value.as_str().into())),
+    ]
+    .into_iter()
+    .flatten()
 }
