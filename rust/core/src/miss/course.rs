@@ -78,8 +78,11 @@ impl<W> Misses<W> {
     /// Begins a flight's next try, for which room was claimed.
     pub(super) fn begin(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
-        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
-        let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else { return };
+        let registry = flight.registry;
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else {
+            return self.give_back(registry);
+        };
         self.tries_begun += 1;
         let entry = self.tries.vacant_entry();
         let id = TryId::new(self.tries_begun, entry.key());
@@ -96,7 +99,7 @@ impl<W> Misses<W> {
         flight.overdue_at = Some(now + guard.patience().overdue);
         let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
-        acts.push(Act::Try { id, registry: flight.registry, company: Arc::clone(&flight.id), ends_at });
+        acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
         self.arm(number);
     }
 
