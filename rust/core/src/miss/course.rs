@@ -139,8 +139,9 @@ impl<W> Misses<W> {
             | Tried::Elsewhere(_) => None,
         };
         let told = lesson::told(tried);
-        if let Some(lesson) = lesson {
-            self.learn(ended, lesson, retry_after_us, now, acts);
+        match lesson {
+            Some(lesson) => self.learn(ended, lesson, retry_after_us, now, acts),
+            None => self.forget(ended, now),
         }
         let Some(flight) = self.flights.all.get_mut(ended.flight) else { return };
         if told.outcome.fact().is_ok() {
@@ -181,6 +182,14 @@ impl<W> Misses<W> {
         let took_us = ended.first_byte_at.unwrap_or(now).since(ended.begun);
         if guard.learn(lesson, (ended.begun, took_us), now, &mut self.chance) {
             self.refuse_queue(registry, acts);
+        }
+    }
+
+    /// The registry was not asked after all.
+    fn forget(&self, ended: &Try, now: Moment) {
+        let flight = self.flights.all.get(ended.flight);
+        if let Some(guard) = flight.and_then(|flight| self.guards.get(usize::from(flight.registry))) {
+            guard.pace.give_back(now);
         }
     }
 
