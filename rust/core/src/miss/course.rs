@@ -203,8 +203,9 @@ impl<W> Misses<W> {
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
-            && guard.budget.take(0.0, now);
+            && guard.budget.has(0.0, now);
         if may {
+            guard.budget.spend();
             guard.counted.retries += 1;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
             self.arm(number);
@@ -241,24 +242,23 @@ impl<W> Misses<W> {
         self.arm(number);
     }
 
-    /// Begins a second try while the first goes on, if its registry has room and the budget allows: half of it is kept
-    /// for retries, and for what several customers wait for.
+    /// Begins a second try while the first goes on, if the budget allows and its registry has room: half of the budget is
+    /// kept for retries, and for what several customers wait for. Room is claimed last: a claim may use up this worker's look.
     fn try_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
         let Some(flight) = self.flights.all.get(number) else { return true };
         let registry = flight.registry;
         let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
-        if self.claim(registry, now) != Room::Now {
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
+        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.has(rest, now);
+        if !may || self.claim(registry, now) != Room::Now {
             return false;
         }
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
-        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.take(rest, now);
-        if may {
+        if let Some(guard) = self.guards.get_mut(usize::from(registry)) {
+            guard.budget.spend();
             guard.counted.hedges += 1;
-            self.begin(number, now, acts);
-        } else {
-            self.give_back(registry);
         }
-        may
+        self.begin(number, now, acts);
+        true
     }
 
     /// A flight's own time is over.
