@@ -292,6 +292,8 @@ async def test_a_simulation_scores_the_rules_and_their_settings(tmp_path: Path) 
     [
         (("--set", "concurrency_max=2"), "expected --simulated"),
         (("--simulated", "--set", "concurrency=2"), "concurrency: no setting of the miss path"),
+        (("--simulated", "--set", "tries_max=0"), "tries_max: expected 1 to 3"),
+        (("--simulated", "--set", "tries_max=4"), "tries_max: expected 1 to 3"),
         (("--simulated", "--set", "concurrency_max=2.5"), "concurrency_max: 'float' object"),
         (("--simulated", "--set", "concurrency_max=99999999999"), "concurrency_max: out of range"),
         (("--simulated", "--set", "deadline_ms=-1"), "'deadline_ms=-1': is no setting"),

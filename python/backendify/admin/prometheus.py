@@ -42,12 +42,18 @@ def _service(stats: Stats) -> Iterator[_Metric]:
     yield _gauge("draining", "1 while the service is stopping.", int(stats.draining))
     yield _counter("hits_total", "Company questions answered from the cache.", stats.hits)
     yield _counter("misses_total", "Company questions that had to wait for a registry.", stats.misses)
-    yield _counter("collapsed_total", "Misses that joined a fetch already under way.", stats.collapsed)
+    yield _counter(
+        "collapsed_total", "Misses of this worker that joined a fetch already under way.", stats.collapsed
+    )
     yield _counter("stored_total", "Answers put into the cache.", stats.stored)
     answers = {f'{{code="{code}"}}': count for code, count in sorted(stats.answers.items())}
-    yield _Metric("answers_total", "counter", "Answers given, by status code.", answers)
-    yield _gauge("fetches_running", "Fetches under way, over all registries.", stats.fetches_running)
-    yield _gauge("customers_waiting", "Customers who wait for a registry.", stats.customers_waiting)
+    yield _Metric("answers_total", "counter", "Answers given by this worker, by status code.", answers)
+    yield _gauge(
+        "fetches_running", "Fetches of this worker under way, over all registries.", stats.fetches_running
+    )
+    yield _gauge(
+        "customers_waiting", "Customers of this worker who wait for a registry.", stats.customers_waiting
+    )
     yield _gauge("resident_memory_bytes", "Resident memory of the process.", stats.rss_bytes)
     if stats.memory_limit_bytes is not None:
         yield _gauge("memory_limit_bytes", "The limit planned by.", stats.memory_limit_bytes)
@@ -66,16 +72,16 @@ def _cache(stats: Stats) -> Iterator[_Metric]:
 def _registries(stats: Stats) -> Iterator[_Metric]:
     by_country = {f'{{country="{_escape(registry.country)}"}}': registry for registry in stats.registries}
     for name, text in (
-        ("asked", "Fetches begun."),
-        ("answered", "Fetches that brought a company or a 404."),
-        ("failed", "Fetches that brought neither."),
+        ("asked", "Fetches begun by this worker."),
+        ("answered", "Fetches of this worker that brought a company or a 404."),
+        ("failed", "Fetches of this worker that brought neither."),
     ):
         samples = {labels: getattr(registry, name) for labels, registry in by_country.items()}
         yield _Metric(f"registry_{name}_total", "counter", text, samples)
     for name, metric, text in (
-        ("running", "registry_fetches_running", "Fetches under way."),
-        ("limit", "registry_fetches_limit", "How many fetches may run at the moment."),
-        ("queued", "registry_queued", "Questions that wait for room."),
+        ("running", "registry_fetches_running", "Fetches under way, of all workers."),
+        ("limit", "registry_fetches_limit", "How many fetches of all workers may run at the moment."),
+        ("queued", "registry_queued", "Questions of this worker that wait for room."),
         ("breaker_open", "registry_breaker_open", "1 while the registry is away and not asked."),
     ):
         samples = {labels: int(getattr(registry, name)) for labels, registry in by_country.items()}

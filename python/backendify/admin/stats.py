@@ -23,7 +23,7 @@ class CacheStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryStats:
-    """One registry: totals of fetches, and those that are under way."""
+    """One registry: totals of fetches, and those that are under way; this worker's own unless it says otherwise."""
 
     country: str
     """Two lower-case letters."""
@@ -33,17 +33,22 @@ class RegistryStats:
     failed: int
     """Fetches that brought neither."""
     running: int
+    """Those under way, of all workers."""
     limit: int = 0
-    """How many may run at the moment: it adapts to what the registry bears."""
+    """How many of all workers may run at the moment: it adapts to what the registry bears."""
     queued: int = 0
     """Questions that wait for room."""
     breaker_open: bool = False
-    """Whether the registry is away, and its customers are refused at once."""
+    """Whether the registry is away for all workers, and its customers are refused at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """One reading: totals since the service's start unless the name says otherwise."""
+    """One reading: totals since the service's start unless the name says otherwise.
+
+    Hits, misses, what was stored and the cache are of all workers. The rest is of the one that serves the
+    listener, the first, unless it says otherwise.
+    """
 
     version: str
     uptime_s: float
@@ -60,6 +65,7 @@ class Stats:
     """Answers given, by status code."""
     cache: CacheStats
     fetches_running: int
+    """Over all registries."""
     customers_waiting: int
     registries: tuple[RegistryStats, ...]
     rss_bytes: int

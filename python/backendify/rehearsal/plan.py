@@ -45,7 +45,7 @@ class Plan:
     simulated: bool
     """In virtual time, without a server."""
     policy: dict[str, float]
-    """The rules' settings that differ from their defaults, by their names in docs/miss-path.md."""
+    """The rules' settings that differ from their defaults, by their names in docs/rehearse.md, "In virtual time"."""
 
 
 def read(arguments: list[str]) -> Plan | None:

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use backendify_core::miss::{Breaker, Caps, MS, Policy, RegistryStats, Stats};
+use backendify_core::miss::{Breaker, Caps, MS, Policy, RegistryStats, Stats, TRIES_MAX};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -22,7 +22,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize, has_ledger: boo
             match name.as_str() {
                 "deadline_ms" => policy.deadline_us = ms()?,
                 "fetch_timeout_ms" => policy.fetch_timeout_us = ms()?,
-                "tries_max" => policy.tries_max = value.extract()?,
+                "tries_max" => policy.tries_max = tries_max(value.extract()?)?,
                 "patience_min_ms" => policy.patience_min_us = ms()?,
                 "fetches_max" => policy.fetches_max = value.extract()?,
                 "waiters_max" => policy.waiters_max = value.extract()?,
@@ -44,6 +44,11 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize, has_ledger: boo
     caps.concurrency_start = caps.concurrency_start.min(caps.concurrency_max);
     policy.registries = vec![caps; registries];
     Ok(if has_ledger { policy.beside_others(workers) } else { policy.shared_by(workers) })
+}
+
+fn tries_max(tries: u32) -> PyResult<u32> {
+    let is_one = (1..=TRIES_MAX).contains(&tries);
+    is_one.then_some(tries).ok_or_else(|| PyValueError::new_err(format!("expected 1 to {TRIES_MAX}")))
 }
 
 /// The counters by their names.

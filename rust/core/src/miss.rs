@@ -96,6 +96,7 @@ impl<W> Misses<W> {
     /// The same for one of several workers, who keep to the policy's caps together.
     #[must_use]
     pub fn beside_others(policy: Policy, seed: u64, ledger: &Ledger) -> Self {
+        let policy = Policy { tries_max: policy.tries_max.clamp(1, TRIES_MAX), ..policy };
         let guards =
             policy.registries.iter().zip(0..=u8::MAX).map(|(caps, registry)| {
                 Guard::new(*caps, &policy, Line::new(ledger.clone(), Some(registry)))

@@ -135,6 +135,22 @@ fn a_second_try_begins_for_slowness_and_the_first_good_reply_wins() {
 }
 
 #[test]
+fn a_fetch_has_three_tries_at_most_whatever_the_policy_says_and_each_gives_its_room_back() {
+    for (tries_max, expected) in [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (u32::MAX, 3)] {
+        let deadline_us = S;
+        let policy = Policy { tries_max, deadline_us, retries_per_s: 100.0, ..Policy::default() };
+        let mut service = Service::new(policy);
+        service.ask(1, 7);
+        service.pass(9 * S);
+        let running =
+            |service: &Service| service.misses.registry_stats(0, service.now).unwrap().running as usize;
+        assert_eq!((service.tries.len(), running(&service)), (expected, expected), "{tries_max}");
+        service.pass(S);
+        assert_eq!((service.tries.len(), running(&service)), (0, 0), "{tries_max}");
+    }
+}
+
+#[test]
 fn the_first_byte_ends_impatience() {
     let mut service = Service::new(Policy::default());
     service.ask(1, 7);

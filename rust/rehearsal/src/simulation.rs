@@ -163,7 +163,7 @@ impl<'a> Simulation<'a> {
         } else if self.events.peek().is_some_and(|Reverse((at_us, _, _))| *at_us <= now_us) {
             match self.events.pop() {
                 Some(Reverse((_, _, Event::Ask(waiter)))) => self.ask(waiter, now),
-                Some(Reverse((_, _, Event::HangUp(waiter)))) => self.hear(waiter, &Try::Aborted, now),
+                Some(Reverse((_, _, Event::HangUp(waiter)))) => self.hear(waiter, None, &Try::Aborted, now),
                 Some(Reverse((_, _, Event::Reply(id)))) => self.reply(id, now),
                 None => {}
             }
@@ -193,8 +193,7 @@ impl<'a> Simulation<'a> {
         let Arrival { company, registry, .. } = customer.asked.arrival;
         if self.cache.contains(&company) {
             let status = if company.number < self.profile.customers.companies { 200 } else { 404 };
-            *self.score.statuses.entry(status).or_default() += 1;
-            return self.hear(waiter, &Try::Right, now);
+            return self.hear(waiter, Some(status), &Try::Right, now);
         }
         // Who is answered before he hangs up needs no alarm.
         self.plan(now + self.limit_us, Event::HangUp(waiter));
@@ -202,13 +201,16 @@ impl<'a> Simulation<'a> {
         self.misses.ask(question, waiter, now, &mut self.acts);
     }
 
-    /// A customer's try came to something.
-    fn hear(&mut self, waiter: Waiter, outcome: &Try, now: Moment) {
+    /// A customer's try came to something, and had this status if it was answered.
+    fn hear(&mut self, waiter: Waiter, status: Option<u16>, outcome: &Try, now: Moment) {
         let Some(customer) = self.customers.get_mut(waiter.customer) else { return };
         if customer.waits_for != Some(waiter.nth) {
             return; // he hung up, or had hung up
         }
         customer.waits_for = None;
+        if let Some(status) = status {
+            *self.score.statuses.entry(status).or_default() += 1;
+        }
         let (asked, begun_us) = (customer.asked, customer.tried_at_us);
         let registry = self.registries.get(asked.arrival.registry);
         let outage = registry.and_then(|registry| registry.behaviour.outage(begun_us));
@@ -231,8 +233,7 @@ impl<'a> Simulation<'a> {
                 Act::Abandon { id } => self.end(id),
                 Act::Answer { waiter, told, .. } => {
                     let (status, outcome) = judged(&told);
-                    *self.score.statuses.entry(status).or_default() += 1;
-                    self.hear(waiter, &outcome, now);
+                    self.hear(waiter, Some(status), &outcome, now);
                 }
             }
         }
@@ -308,6 +309,24 @@ mod tests {
     fn the_same_seed_plays_the_same() {
         let play = || played(r#","error_share":0.1,"hang_share":0.05"#, r#","retries":2"#);
         assert_eq!(play(), play());
+    }
+
+    #[test]
+    fn every_try_has_a_status_or_was_given_up() {
+        for limit_ms in [50, 500, 2000] {
+            let report = played(r#","hang_share":0.1"#, &format!(r#","retries":1,"limit_ms":{limit_ms}"#));
+            let all = |path: &str| -> u64 {
+                let numbers = report.pointer(path).unwrap();
+                let numbers: Vec<_> = match numbers.as_object() {
+                    Some(by_name) => by_name.values().collect(),
+                    None => numbers.as_array().unwrap().iter().collect(),
+                };
+                numbers.into_iter().filter_map(serde_json::Value::as_u64).sum()
+            };
+            let aborted = report.pointer("/aborted").and_then(serde_json::Value::as_u64).unwrap();
+            assert_eq!(all("/statuses") + aborted, all("/tries_by_second"), "{limit_ms}: {report}");
+            assert_eq!(aborted > 0, limit_ms < 900, "{limit_ms}: {report}");
+        }
     }
 
     #[test]

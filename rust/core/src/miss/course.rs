@@ -78,8 +78,11 @@ impl<W> Misses<W> {
     /// Begins a flight's next try, for which room was claimed.
     pub(super) fn begin(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
-        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
-        let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else { return };
+        let registry = flight.registry;
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        let Some(slot) = flight.running.iter_mut().find(|slot| slot.is_none()) else {
+            return self.give_back(registry);
+        };
         self.tries_begun += 1;
         let entry = self.tries.vacant_entry();
         let id = TryId::new(self.tries_begun, entry.key());
@@ -96,7 +99,7 @@ impl<W> Misses<W> {
         flight.overdue_at = Some(now + guard.patience().overdue);
         let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
-        acts.push(Act::Try { id, registry: flight.registry, company: Arc::clone(&flight.id), ends_at });
+        acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
         self.arm(number);
     }
 
@@ -136,8 +139,9 @@ impl<W> Misses<W> {
             | Tried::Elsewhere(_) => None,
         };
         let told = lesson::told(tried);
-        if let Some(lesson) = lesson {
-            self.learn(ended, lesson, retry_after_us, now, acts);
+        match lesson {
+            Some(lesson) => self.learn(ended, lesson, retry_after_us, now, acts),
+            None => self.forget(ended, now),
         }
         let Some(flight) = self.flights.all.get_mut(ended.flight) else { return };
         if told.outcome.fact().is_ok() {
@@ -181,6 +185,14 @@ impl<W> Misses<W> {
         }
     }
 
+    /// The registry was not asked after all.
+    fn forget(&self, ended: &Try, now: Moment) {
+        let flight = self.flights.all.get(ended.flight);
+        if let Some(guard) = flight.and_then(|flight| self.guards.get(usize::from(flight.registry))) {
+            guard.pace.give_back(now);
+        }
+    }
+
     /// Sets a time for another try, if there may be one.
     fn retry(&mut self, number: usize, now: Moment) -> bool {
         let Some(flight) = self.flights.all.get_mut(number) else { return false };
@@ -191,8 +203,9 @@ impl<W> Misses<W> {
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
-            && guard.budget.take(0.0, now);
+            && guard.budget.has(0.0, now);
         if may {
+            guard.budget.spend();
             guard.counted.retries += 1;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
             self.arm(number);
@@ -229,24 +242,23 @@ impl<W> Misses<W> {
         self.arm(number);
     }
 
-    /// Begins a second try while the first goes on, if its registry has room and the budget allows: half of it is kept
-    /// for retries, and for what several customers wait for.
+    /// Begins a second try while the first goes on, if the budget allows and its registry has room: half of the budget is
+    /// kept for retries, and for what several customers wait for. Room is claimed last: a claim may use up this worker's look.
     fn try_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
         let Some(flight) = self.flights.all.get(number) else { return true };
         let registry = flight.registry;
         let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
-        if self.claim(registry, now) != Room::Now {
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
+        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.has(rest, now);
+        if !may || self.claim(registry, now) != Room::Now {
             return false;
         }
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
-        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.take(rest, now);
-        if may {
+        if let Some(guard) = self.guards.get_mut(usize::from(registry)) {
+            guard.budget.spend();
             guard.counted.hedges += 1;
-            self.begin(number, now, acts);
-        } else {
-            self.give_back(registry);
         }
-        may
+        self.begin(number, now, acts);
+        true
     }
 
     /// A flight's own time is over.

@@ -12,7 +12,7 @@ use shuttle::{Config, Runner, thread};
 const SCHEDULES: usize = 2_000;
 const MOST: u64 = 2;
 
-fn explore(test: fn()) {
+fn explore(test: impl Fn() + Copy + Send + Sync + 'static) {
     Runner::new(RandomScheduler::new(SCHEDULES), Config::new()).run(test);
     Runner::new(PctScheduler::new(3, SCHEDULES), Config::new()).run(test);
 }
@@ -42,7 +42,7 @@ impl Machine {
 }
 
 /// Two in one word and one in another.
-fn all_at_once(machine: &Arc<Machine>, live: fn(&Machine, u8)) {
+fn all_at_once(machine: &Arc<Machine>, live: impl Fn(&Machine, u8) + Copy + Send + 'static) {
     let workers: Vec<_> = [1, 2, 5]
         .into_iter()
         .map(|place| {
@@ -69,28 +69,41 @@ fn never_more_than_may_be_and_nothing_is_left() {
     });
 }
 
-/// One dies at any step of its second try. Its successor clears what it left, while the others go on.
-#[test]
-fn a_death_loses_no_room() {
-    explore(|| {
+/// The worker in place 2 does this and dies. Its successor clears what it left, while the others go on.
+fn survive(last_deed: fn(&Machine)) {
+    explore(move || {
         let machine = Arc::new(Machine::default());
-        all_at_once(&machine, |machine, place| {
-            let begins = machine.begin(place);
+        all_at_once(&machine, move |machine, place| {
             if place == 2 {
-                // With its process its tries end, and then its count is cleared.
-                if begins {
-                    machine.running.fetch_sub(1, Ordering::SeqCst);
-                }
+                last_deed(machine);
                 Tally::new(&machine.words, place).clear();
             }
+            let begins = machine.begin(place);
             if machine.begin(place) {
                 machine.end(place);
             }
-            if begins && place != 2 {
+            if begins {
                 machine.end(place);
             }
         });
         assert_eq!(Tally::new(&machine.words, 3).total(), 0);
-        assert!(machine.begin(1) && machine.begin(5));
+        assert!(machine.begin(1) && machine.begin(5), "no room is lost");
+    });
+}
+
+#[test]
+fn a_death_with_a_try_under_way_loses_no_room() {
+    survive(|machine| {
+        // With its process its try ends, and then its count is cleared.
+        if machine.begin(2) {
+            machine.running.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+}
+
+#[test]
+fn a_death_before_what_was_too_many_is_given_back_loses_no_room() {
+    survive(|machine| {
+        Tally::new(&machine.words, 2).raise();
     });
 }

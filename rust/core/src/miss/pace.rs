@@ -69,10 +69,18 @@ impl Pace {
         }
     }
 
+    /// A try that began did not reach the registry.
+    pub(super) fn give_back(&self, now: Moment) {
+        self.was_not_borne(now);
+        let rate_per_s = self.rate_per_s();
+        if rate_per_s.is_finite() {
+            self.line.update(Word::PaceEmptyAt, |word| word.saturating_sub(apart_ns(rate_per_s)));
+        }
+    }
+
     /// The registry said 429 to a try.
     pub(super) fn refuse(&self, now: Moment) {
-        self.turn_second(now);
-        self.line.update(Word::Borne, |borne| borne - u64::from(borne & THIS_SECOND > 0));
+        self.was_not_borne(now);
         let rate_per_s = self.rate_per_s();
         let lowered_at = self.line.load(Word::PaceLoweredAt);
         let is_known = rate_per_s.is_finite() && now.since(Moment(lowered_at)) < DECREASE_APART_US;
@@ -94,6 +102,11 @@ impl Pace {
             let higher = |rate| (f64::from_bits(rate) * (1.0 + INCREASE_SHARE) + INCREASE_PER_S).to_bits();
             self.line.update(Word::Pace, higher);
         }
+    }
+
+    fn was_not_borne(&self, now: Moment) {
+        self.turn_second(now);
+        self.line.update(Word::Borne, |borne| borne - u64::from(borne & THIS_SECOND > 0));
     }
 
     fn turn_second(&self, now: Moment) {
@@ -185,6 +198,22 @@ mod tests {
             assert!(f64::from(asked) > 0.85 * per_s * 50.0, "{per_s}: {asked}");
             assert!(f64::from(refused) < 0.05 * f64::from(asked), "{per_s}: {refused} of {asked}");
         }
+    }
+
+    #[test]
+    fn a_try_that_did_not_reach_the_registry_costs_it_nothing() {
+        let (pace, now) = (Pace::new(Line::alone()), Moment(10 * S));
+        // Of twenty that began ten did not reach it, and one was refused: nine were borne.
+        (0..20).for_each(|_| pace.begin(now));
+        (0..10).for_each(|_| pace.give_back(now));
+        pace.refuse(now);
+        assert!((pace.rate_per_s() - 9.0 * DECREASE).abs() < 1e-9, "{}", pace.rate_per_s());
+        // And it leaves its place to the next.
+        let later = now + 10 * S;
+        pace.begin(later);
+        assert!(pace.wait_us(later) > 0);
+        pace.give_back(later);
+        assert_eq!(pace.wait_us(later), 0);
     }
 
     #[test]

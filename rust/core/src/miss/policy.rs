@@ -24,7 +24,9 @@ pub struct Policy {
     pub waiters_max: usize,
     /// So many questions wait for a registry to have room, each registry's own; fewer when it is slow.
     pub queue_max: usize,
-    /// And each of them at most so long.
+    /// But so many may, however slow it is.
+    pub queue_min: usize,
+    /// And each at most so long.
     pub queue_wait_us: u64,
     /// Is a registry that fails left alone? Off only to compare.
     pub breaker: bool,
@@ -34,6 +36,8 @@ pub struct Policy {
     pub retry_share: f64,
     /// And so many a second beside them.
     pub retries_per_s: f64,
+    /// So many workers count their tries together: of what a registry bears, each has its share.
+    pub workers: u32,
 }
 
 /// How many tries at once a registry may be asked for, by all workers.
@@ -62,11 +66,13 @@ impl Default for Policy {
             fetches_max: 1024,
             waiters_max: 4000,
             queue_max: 128,
+            queue_min: 32,
             queue_wait_us: 300 * MS,
             breaker: true,
             memo_max: 4096,
             retry_share: 0.05,
             retries_per_s: 2.0,
+            workers: 1,
         }
     }
 }
@@ -76,11 +82,13 @@ impl Policy {
     /// is divided, and rounded up.
     #[must_use]
     pub fn beside_others(mut self, workers: u32) -> Self {
-        let many = workers.max(1) as usize;
+        self.workers = workers.max(1);
+        let many = self.workers as usize;
         self.waiters_max = self.waiters_max.div_ceil(many);
         self.queue_max = self.queue_max.div_ceil(many);
+        self.queue_min = self.queue_min.div_ceil(many);
         self.memo_max = self.memo_max.div_ceil(many);
-        self.retries_per_s /= f64::from(workers.max(1));
+        self.retries_per_s /= f64::from(self.workers);
         self
     }
 
@@ -93,6 +101,6 @@ impl Policy {
             caps.concurrency_max = caps.concurrency_max.div_ceil(workers);
         }
         self.fetches_max = self.fetches_max.div_ceil(workers as usize);
-        self.beside_others(workers)
+        Self { workers: 1, ..self.beside_others(workers) }
     }
 }

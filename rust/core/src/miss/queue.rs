@@ -2,7 +2,7 @@
 //!
 //! Adaptive LIFO and a short bound on waiting (Maurer, "Fail at Scale", ACM Queue 2015): when there is more than can be
 //! done, what is done is done in time. A question that is asked again counts as new. Only so many wait as have room soon
-//! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one.
+//! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one, over all workers.
 
 use slab::Slab;
 
@@ -10,14 +10,12 @@ use super::flight::{Flight, Queued};
 use super::moment::{Moment, S};
 use super::policy::Policy;
 
-/// So many may wait, however slow the registry is.
-const PLACES_MIN: usize = 32;
 /// Of the longest wait, within which all who wait have room if nobody else comes. With half of it a registry throttling at
 /// 250/s answered less than with 32 places: who had waited long took the room of those who could still be in time.
 const WAIT_SHARE: f64 = 1.0 / 3.0;
 
-/// How many may wait for a registry that bears `limit` tries at once, each of which usually takes `usual_us`, and so many a
-/// second: as many as it takes in the time (Little 1961). While it is not known how long one takes, as many as the policy allows
+/// How many may wait at this worker for a registry that bears `limit` tries at once of all workers, each of which usually takes
+/// `usual_us`, and so many a second: its share of as many as it takes in the time (Little 1961). While it is not known how long one takes, as many as the policy allows
 /// wait for what may be a fast registry; not more, as it may be one that hangs, and who waits takes a connection that the others
 /// need.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the policy's")]
@@ -26,7 +24,8 @@ pub(super) fn places(limit: u32, usual_us: Option<u64>, rate_per_s: f64, policy:
     let time_us = policy.queue_wait_us as f64 * WAIT_SHARE;
     let at_once = usual_us.map_or(f64::INFINITY, |usual_us| f64::from(limit) * time_us / usual_us as f64);
     let at_its_pace = rate_per_s * time_us / S as f64;
-    (at_once.min(at_its_pace) as usize).max(PLACES_MIN).min(policy.queue_max)
+    let share = at_once.min(at_its_pace) / f64::from(policy.workers);
+    (share as usize).max(policy.queue_min).min(policy.queue_max)
 }
 
 /// The flights that wait for one registry to have room, linked through the flights themselves.
@@ -105,6 +104,31 @@ mod tests {
         }
         let few = Policy { queue_max: 5, ..policy };
         assert_eq!(places(20, Some(10 * MS), f64::INFINITY, &few), 5, "the policy's bound is the last");
+    }
+
+    #[test]
+    fn the_workers_together_have_as_many_places_as_one() {
+        let policy = Policy { queue_max: 300, ..Policy::default() };
+        for (what, usual_ms, rate_per_s, expected) in [
+            ("nothing is known", None, f64::INFINITY, [300, 150, 75]),
+            ("fast", Some(10), f64::INFINITY, [200, 100, 50]),
+            ("slow", Some(700), f64::INFINITY, [32, 16, 8]),
+            ("throttled", Some(10), 800.0, [80, 40, 20]),
+        ] {
+            let usual_us = usual_ms.map(|ms| ms * MS);
+            let of = |workers| places(20, usual_us, rate_per_s, &policy.clone().beside_others(workers));
+            assert_eq!([1, 2, 4].map(of), expected, "{what}");
+            // Those without a ledger have a share of the tries each, and so of what follows from them.
+            let alone = |workers| {
+                places(
+                    20 / workers,
+                    usual_us,
+                    rate_per_s / f64::from(workers),
+                    &policy.clone().shared_by(workers),
+                )
+            };
+            assert_eq!([1, 2, 4].map(alone), expected, "{what}, without a ledger");
+        }
     }
 
     #[test]

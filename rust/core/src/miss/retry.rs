@@ -41,17 +41,18 @@ impl Budget {
         self.saved = (self.saved + self.share).min(SAVED_MAX);
     }
 
-    /// Takes a further try; false when that would leave less than `rest`, and nothing is taken.
-    pub(super) fn take(&mut self, rest: f64, now: Moment) -> bool {
+    /// Is there a further try in it, and `rest` beside that?
+    pub(super) fn has(&mut self, rest: f64, now: Moment) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "microseconds of days have room in a float")]
         let passed_s = now.since(self.counted_at) as f64 / S as f64;
         self.counted_at = self.counted_at.max(now);
         self.saved = (self.saved + passed_s * self.per_s).min(SAVED_MAX);
-        let has = self.saved >= 1.0 + rest;
-        if has {
-            self.saved -= 1.0;
-        }
-        has
+        self.saved >= 1.0 + rest
+    }
+
+    /// A further try begins, which it [has](Self::has).
+    pub(super) fn spend(&mut self) {
+        self.saved -= 1.0;
     }
 }
 
@@ -90,16 +91,19 @@ mod tests {
     #[test]
     fn the_budget_is_a_share_and_a_little() {
         let mut budget = Budget::new(0.1, 2.0);
-        let start = Moment(0);
-        assert_eq!((0..100).filter(|_| budget.take(0.0, start)).count(), 10, "what five seconds bring");
-        (0..50).for_each(|_| budget.earn());
-        assert_eq!(
-            (0..100).filter(|_| budget.take(0.0, start)).count(),
-            4,
-            "a tenth of 50, but for rounding"
-        );
-        assert_eq!((0..100).filter(|_| budget.take(0.0, start + 3 * S)).count(), 6);
-        (0..10_000).for_each(|_| budget.earn());
-        assert_eq!((0..1000).filter(|_| budget.take(0.0, start + 900 * S)).count(), 100, "no more is saved");
+        for (earned, at_s, expected, why) in [
+            (0, 0, 10, "what five seconds bring"),
+            (50, 0, 4, "a tenth of 50, but for rounding"),
+            (0, 3, 6, "two a second"),
+            (10_000, 900, 100, "no more is saved"),
+        ] {
+            (0..earned).for_each(|_| budget.earn());
+            let mut spent = 0;
+            while budget.has(0.0, Moment(at_s * S)) {
+                budget.spend();
+                spent += 1;
+            }
+            assert_eq!(spent, expected, "{why}");
+        }
     }
 }

@@ -21,7 +21,7 @@ impl<W> Misses<W> {
 
     /// The same for a probe, which needs no room at its registry: what hangs there says nothing about now.
     pub(super) fn claim_probe(&self, registry: u8) -> Room {
-        if self.count(registry, usize::MAX) { Room::Now } else { Room::Full }
+        if self.take_permits(registry, usize::MAX) { Room::Now } else { Room::Full }
     }
 
     /// A try ended for which room was claimed, or it was not begun.
@@ -65,18 +65,16 @@ impl<W> Misses<W> {
 
     /// Sets the time at which a queue's oldest gives up, or at which there may be room.
     pub(super) fn look_after_queue(&mut self, registry: u8, room: Room) {
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        let number = usize::from(registry);
+        let Some(guard) = self.guards.get_mut(number) else { return };
         let oldest = guard.queue.oldest(&self.flights.all);
         guard.set_waiting(oldest.is_some() && room == Room::Full);
-        let Some((_, since)) = oldest else {
-            return self.registry_timers.clear(usize::from(registry));
-        };
+        let Some((_, since)) = oldest else { return self.registry_timers.clear(number) };
         let gives_up_at = since + self.policy.queue_wait_us;
-        let has_others = guard.line.tally().has_others() || self.all.tally().has_others();
         let due = match room {
             Room::At(at) => gives_up_at.min(at),
-            // When a try of this worker ends, it looks by itself; of the others' it hears nothing.
-            Room::Full if has_others => {
+            Room::Full if self.may_miss_room(registry) => {
+                let Some(guard) = self.guards.get_mut(number) else { return };
                 if guard.look_at <= self.now {
                     guard.look_at = next_look(self.now, &mut self.chance);
                 }
@@ -84,15 +82,21 @@ impl<W> Misses<W> {
             }
             Room::Now | Room::Full => gives_up_at,
         };
-        self.registry_timers.set(usize::from(registry), due);
+        self.registry_timers.set(number, due);
+    }
+
+    /// May there be room without this worker's hearing of it? When a try of its own ends, it looks by itself. Those of others
+    /// end unheard, or have ended since it found no room: so who they are is asked first, and then what is full without them.
+    fn may_miss_room(&self, registry: u8) -> bool {
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return false };
+        guard.line.tally().has_others() || self.all.tally().has_others() || !self.is_full(registry)
     }
 
     /// Is it this worker's turn to look for room? Where it has to share what there is, at random times only.
     fn may_look(&mut self, registry: u8, now: Moment) -> bool {
+        let is_full = self.is_full(registry);
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return false };
-        let (here, all) = (guard.line.tally(), self.all.tally());
-        let is_full = here.total() >= guard.limit.get() as usize || all.total() >= self.policy.fetches_max;
-        let is_contested = here.is_wanted() || is_full && all.has_others();
+        let is_contested = guard.line.tally().is_wanted() || is_full && self.all.tally().has_others();
         if is_contested {
             if now < guard.look_at {
                 return false;
@@ -100,6 +104,13 @@ impl<W> Misses<W> {
             guard.look_at = next_look(now, &mut self.chance);
         }
         true
+    }
+
+    /// Is there no room for another try, by what all have under way?
+    fn is_full(&self, registry: u8) -> bool {
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return true };
+        let (here, all) = (guard.running(), self.all.tally().total());
+        here >= guard.limit.get() as usize || !share::has_room(here, all, self.policy.fetches_max)
     }
 
     /// Takes room, if this registry may be asked now, by its own guard and by what the others leave.
@@ -110,23 +121,69 @@ impl<W> Misses<W> {
         }
         let room = guard.room(now);
         let most = guard.limit.get() as usize;
-        if room == Room::Now && !self.count(registry, most) { Room::Full } else { room }
+        if room == Room::Now && !self.take_permits(registry, most) { Room::Full } else { room }
     }
 
-    /// Counts another try, if there are no more than `most` at this registry then, and no more than may be at all.
-    fn count(&self, registry: u8, most: usize) -> bool {
+    /// Takes a permit of this registry, of which there are `most`, and one of all together; or none.
+    fn take_permits(&self, registry: u8, most: usize) -> bool {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return false };
         if !self.all.tally().take(self.policy.fetches_max) {
             return false;
         }
-        let is_counted = guard.line.tally().take(most);
-        if !is_counted {
+        let is_taken = guard.line.tally().take(most);
+        if !is_taken {
             self.all.tally().give_back();
         }
-        is_counted
+        is_taken
     }
 }
 
 fn next_look(now: Moment, chance: &mut Chance) -> Moment {
     now + LOOK_US / 2 + chance.up_to(LOOK_US)
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::miss::act::Question;
+    use crate::miss::ledger::Ledger;
+    use crate::miss::moment::S;
+    use crate::miss::policy::{Caps, Policy};
+
+    const START: Moment = Moment(5 * S);
+
+    /// Two workers at a registry that is asked for one try at once, and never for a further one.
+    fn workers() -> [Misses<u32>; 2] {
+        let registries = vec![Caps { concurrency_start: 1, concurrency_max: 1 }];
+        let policy = Policy { registries, retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() };
+        let ledger = Ledger::own(1);
+        [0, 1].map(|place| Misses::beside_others(policy.clone(), place.into(), &ledger.of_worker(place)))
+    }
+
+    fn ask(misses: &mut Misses<u32>, id: &str) {
+        misses.ask(Question { registry: 0, id }, 0, START, &mut Vec::new());
+    }
+
+    #[test]
+    fn what_another_worker_ended_before_the_timer_was_set_is_found() {
+        for (is_others, due_us) in [(true, 3 * LOOK_US / 2), (false, Policy::default().queue_wait_us)] {
+            let [mut one, mut other] = workers();
+            ask(if is_others { &mut other } else { &mut one }, "runs");
+            ask(&mut one, "waits");
+            other.close(START, &mut Vec::new());
+            // It was refused before the other's try ended, and sets its timer after that.
+            one.look_after_queue(0, Room::Full);
+            let found = one.due().map_or(u64::MAX, |due| due.since(START));
+            assert!((due_us / 3..=due_us).contains(&found), "{is_others}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_further_try_without_budget_uses_up_no_look() {
+        let [mut one, mut other] = workers();
+        ask(&mut one, "runs");
+        ask(&mut other, "waits");
+        one.tick(START + S, &mut Vec::new());
+        assert_eq!(one.guards.first().map(|guard| guard.look_at), Some(Moment(0)));
+    }
 }

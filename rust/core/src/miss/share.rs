@@ -7,8 +7,8 @@
 /// So many a registry may always have, unless all are taken.
 const SHARE_MIN: usize = 16;
 
-/// Times what is free. With once, the other registries of the profile `fire` had too few in a container of 128 MB (464 tries
-/// at once): 98.2 % of the ideal cache's answers, and 98.3 % with twice; four times is no better, and leaves a ninth.
+/// Times what is free. With once, the other registries of the profile `fire` had too few of 464 tries at once (what an earlier
+/// memory plan had for 128 MB): 98.2 % of the ideal cache's answers, and 98.3 % with twice; four times is no better, and leaves a ninth.
 const FREE_FACTOR: usize = 2;
 
 /// May a registry that has `own` of all `running` tries begin another?

@@ -48,16 +48,24 @@ impl<'a> Tally<'a> {
 
     /// Counts another try of this worker, if no more than `most` are under way then.
     pub(super) fn take(&self, most: usize) -> bool {
-        let Some((word, shift)) = self.own() else { return false };
-        if word.load(Ordering::Relaxed) >> shift & COUNT == COUNT {
+        if !self.raise() {
             return false;
         }
-        word.fetch_add(1 << shift, Ordering::SeqCst);
         let has_room = self.total() <= most;
         if !has_room {
             self.give_back();
         }
         has_room
+    }
+
+    /// Counts another try of this worker, before anybody knows whether it may begin; false when no more can be counted.
+    pub(super) fn raise(&self) -> bool {
+        let Some((word, shift)) = self.own() else { return false };
+        if word.load(Ordering::Relaxed) >> shift & COUNT == COUNT {
+            return false;
+        }
+        word.fetch_add(1 << shift, Ordering::SeqCst);
+        true
     }
 
     /// A try of this worker ended that was taken before.
@@ -67,13 +75,14 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Tells the others whether this worker waits for room.
+    /// Tells the others whether this worker waits for room. In one order with their looks and counts: who says that it waits
+    /// and then sees nothing of another is seen by it.
     pub(super) fn set_waiting(&self, waits: bool) {
         if let Some((word, shift)) = self.own() {
             if waits {
-                word.fetch_or(WAITS << shift, Ordering::Relaxed);
+                word.fetch_or(WAITS << shift, Ordering::SeqCst);
             } else {
-                word.fetch_and(!(WAITS << shift), Ordering::Relaxed);
+                word.fetch_and(!(WAITS << shift), Ordering::SeqCst);
             }
         }
     }
@@ -92,7 +101,7 @@ impl<'a> Tally<'a> {
         let (own, shift) = split(self.place);
         self.words.iter().enumerate().any(|(nth, word)| {
             let mine = if nth == own { (COUNT | WAITS) << shift } else { 0 };
-            word.load(Ordering::Relaxed) & bits & !mine != 0
+            word.load(Ordering::SeqCst) & bits & !mine != 0
         })
     }
 

@@ -22,6 +22,9 @@ pub(crate) struct Mapping {
     is_memory: bool,
 }
 
+/// Of x86-64, and of ARM with pages of 4 KiB.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 const _: () = assert!(size_of::<AtomicU64>() == 8 && align_of::<AtomicU64>() <= 4096);
 
 // SAFETY: R3: the words are atomics, which any thread may reach, and the mapping belongs to no thread.
@@ -38,7 +41,10 @@ impl Mapping {
         let base =
             unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
         let mapping = Self { base: base.cast(), words, file: None, is_memory: true };
-        mapping.advise(MmapAdvise::MADV_HUGEPAGE);
+        if bytes.get() >= HUGE_PAGE_BYTES {
+            // A few words need none, and would take all of it.
+            mapping.advise(MmapAdvise::MADV_HUGEPAGE);
+        }
         Ok(mapping)
     }
 
@@ -99,14 +105,13 @@ impl Mapping {
 
 /// Where `bytes` would lie on a border of huge pages, found by asking for a little more and giving it back.
 fn huge_page_address(bytes: NonZeroUsize) -> Option<NonZeroUsize> {
-    const HUGE: usize = 2 << 20;
-    let room = bytes.checked_add(HUGE)?;
+    let room = bytes.checked_add(HUGE_PAGE_BYTES)?;
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
     // SAFETY: R1: a new mapping at an address of the kernel's choice, which nobody uses before it is gone again.
     let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }.ok()?;
     // SAFETY: R1: the mapping that was just made, whole.
     let _ = unsafe { munmap(base, room.get()) };
-    NonZeroUsize::new(base.addr().get().checked_next_multiple_of(HUGE)?)
+    NonZeroUsize::new(base.addr().get().checked_next_multiple_of(HUGE_PAGE_BYTES)?)
 }
 
 fn bytes(words: usize) -> nix::Result<NonZeroUsize> {
