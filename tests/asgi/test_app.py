@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backendify._core import App, Question, Region
+from backendify._core import App, Ledger, Question, Region
 from hands import Hands
 
 Message = MutableMapping[str, Any]
@@ -290,3 +290,10 @@ def test_questions_are_equal_by_registry_and_id() -> None:
 def test_wrong_countries_are_refused(countries: list[str]) -> None:
     with pytest.raises(ValueError, match=f"'{countries[-1]}'"):
         Hands(tuple(countries))
+
+
+def test_a_ledger_has_a_place_for_64_workers_and_no_more() -> None:
+    ledger = Ledger(1)
+    assert ledger.of_worker(63)
+    with pytest.raises(ValueError, match="0 to 63"):
+        ledger.of_worker(64)

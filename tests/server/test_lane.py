@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from granian.constants import HTTPModes, Interfaces
 from granian.server import embed
 
 import service
-from backendify import lane
+from backendify import lane, server
 from backendify.lane import LaneClosed, open_lane
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
@@ -200,6 +202,25 @@ def test_another_granian_closes_the_lane(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delattr("granian._futures._cbsched_aioschedule")
     with pytest.raises(LaneClosed, match="has another shape"):
         open_lane(app)
+
+
+def test_a_lane_that_is_closed_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_NEW_SCHEDULER", "_new_scheduler_of_granian_3")
+    wanted = SimpleNamespace(lane=True)
+    assert server._open_lane(wanted, SimpleNamespace(app=Hands().app)) is None  # noqa: SLF001
+    [record] = caplog.records
+    assert record.getMessage().startswith("hits take the event loop")
+
+
+async def test_no_thread_takes_the_core_from_the_one_that_woke_it() -> None:
+    policies = set()
+    async with service.running({"im": "http://127.0.0.1:1"}) as running:
+        for task in os.listdir(f"/proc/{running.process.pid}/task"):  # noqa: PTH208 - procfs
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                policies.add(os.sched_getscheduler(int(task)))
+    assert policies == {os.SCHED_BATCH}
 
 
 def test_only_one_file_knows_granians_inside() -> None:
