@@ -1,7 +1,8 @@
 //! What a look-up and a store cost, with real companies, in a region so full that stores evict.
 //!
-//! `cargo bench --bench region`. Look-ups ask for companies in random order, so that most touch memory that no processor
-//! cache holds: a region is larger than those.
+//! `cargo bench --bench region`. Look-ups and stores ask for companies in random order, all equally often: that is the worst
+//! case, where most touch memory that no processor cache holds. "Zipf 1.0" asks as customers do, the company of rank r in
+//! proportion to 1/r, of all that are in the region.
 #![expect(missing_docs, reason = "criterion's macros make functions without any")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark fails loudly")]
 
@@ -9,6 +10,8 @@
 mod companies;
 #[path = "../examples/simulate/draws.rs"]
 mod draws;
+#[path = "../examples/simulate/zipf.rs"]
+mod zipf;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,12 +24,15 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use companies::{Companies, Company};
 use draws::Draws;
+use zipf::Zipf;
 
 /// As much memory as a small container has for it, and as little as processor caches hold.
 const REGIONS: [(usize, &str); 2] = [(40 << 20, "40 MiB"), (1 << 20, "1 MiB")];
 const NOW: BootTime = BootTime(1000);
 /// Companies asked for in one measurement.
 const ASKED: u32 = 1024;
+/// Requests of a trace, drawn before the clock starts: the table they are drawn from is larger than processor caches.
+const TRACE: usize = 1 << 20;
 /// Indices from here on are never stored.
 const UNKNOWN: u32 = 100_000_000;
 
@@ -64,6 +70,29 @@ fn look_ups(criterion: &mut Criterion, companies: &Companies, (bytes, size): (us
     group.bench_function("hit", |bencher| {
         bencher.iter_batched_ref(
             || drawn(companies, &known, &mut draws),
+            |asked| {
+                for company in asked {
+                    assert!(black_box(region.get(company.key(), NOW, &mut page)).is_some());
+                }
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let zipf = Zipf::new(u32::try_from(known.len()).expect("fewer than 2^32 companies"));
+    let asked: Vec<u32> =
+        (0..TRACE).map(|_| known[zipf.company_of(zipf.rank(&mut draws)) as usize]).collect();
+    drop(zipf);
+    let mut batches = asked.chunks_exact(ASKED as usize).cycle();
+    group.bench_function("hit, Zipf 1.0", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                batches
+                    .next()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|index| companies.company(*index))
+                    .collect::<Vec<_>>()
+            },
             |asked| {
                 for company in asked {
                     assert!(black_box(region.get(company.key(), NOW, &mut page)).is_some());

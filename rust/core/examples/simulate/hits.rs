@@ -4,7 +4,8 @@ use backendify_core::region::{Page, Region};
 
 use crate::companies::Companies;
 use crate::policy::{Cache, Lru, Moka, Sieve};
-use crate::trace::{Trace, Zipf, scanned, shifting, steady};
+use crate::trace::{Trace, scanned, shifting, steady};
+use crate::zipf::Zipf;
 use crate::{NOW, region};
 
 /// The region behind the face of the others.

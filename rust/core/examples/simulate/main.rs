@@ -11,6 +11,7 @@ mod hits;
 mod overhead;
 mod policy;
 mod trace;
+mod zipf;
 
 use std::error::Error;
 
