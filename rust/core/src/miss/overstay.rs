@@ -12,8 +12,8 @@ use super::Misses;
 use super::act::Act;
 use super::moment::Moment;
 
-/// So many of the new tries must be in time. An answer for later is worth about half of one in time: of the companies that are
-/// asked for in a minute a third is asked for again.
+/// So many of the new tries must be in time. With fewer, what an old one leaves for later is worth as much, though it is not
+/// much: of the companies of `us` that are asked for in a minute of the profile `fire`, a sixth is asked for again.
 const SHARE_MIN: f64 = 1.0 / 3.0;
 
 impl<W> Misses<W> {
