@@ -29,6 +29,7 @@ pub(crate) fn read(given: &Bound<'_, PyDict>, registries: usize, has_ledger: boo
                 "queue_max" => policy.queue_max = value.extract()?,
                 "queue_wait_ms" => policy.queue_wait_us = ms()?,
                 "breaker" => policy.breaker = value.extract::<u32>()? != 0,
+                "ceiling" => policy.ceiling = value.extract::<u32>()? != 0,
                 "memo_max" => policy.memo_max = value.extract()?,
                 "retry_share" => policy.retry_share = value.extract()?,
                 "retries_per_s" => policy.retries_per_s = value.extract()?,
@@ -81,6 +82,7 @@ pub(crate) fn registry_stats(stats: RegistryStats) -> HashMap<&'static str, f64>
         ("answered", stats.answered as f64),
         ("failed", stats.failed as f64),
         ("throttled", stats.throttled as f64),
+        ("overstayed", stats.overstayed as f64),
         ("gave_up", stats.gave_up as f64),
         ("opened", stats.opened as f64),
     ])

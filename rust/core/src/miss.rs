@@ -28,6 +28,7 @@ mod guard; // allow: all that is known of one registry
 mod room; // may another try begin, beside all others
 mod tally; // how many there are
 mod limit; // how many at once
+mod ceiling; // how many at once it answers in time
 mod pace; // how many a second
 mod pause; // not now, it says
 mod share; // what the other registries need
@@ -37,6 +38,7 @@ mod latency; // how long it usually takes
 mod retry; // which failures are tried again, when, how often
 mod lesson; // what a try's end means
 mod course; // all of it, for one fetch
+mod overstay; // which fetch makes place
 mod timers; // what is due first
 mod chance; // jitter
 mod stats; // what is counted
@@ -58,6 +60,7 @@ use flight::{Flight, Flights};
 use guard::Guard;
 use ledger::Line;
 use memo::Memo;
+use queue::Queued;
 use timers::Timers;
 use waiters::Waiters;
 
@@ -152,15 +155,22 @@ impl<W> Misses<W> {
             self.shed_oldest(acts);
         }
         let joined = under_way.is_some();
-        let number = under_way.unwrap_or_else(|| self.flights.insert(Flight::new(hash, question)));
+        let number = under_way.unwrap_or_else(|| {
+            let is_again = self.memo.knows(hash, question);
+            self.flights.insert(Flight { is_again, ..Flight::new(hash, question) })
+        });
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let deadline = now + self.policy.deadline_us;
+        if !flight.is_told {
+            flight.hoped_until = deadline;
+            flight.is_again |= joined;
+        }
         self.waiters.push(waiter, deadline, (number, joined), &mut flight.waiters);
         if !joined {
             return self.admit(number, now, acts);
         }
         self.counted.joined += 1;
-        if flight.queued.is_some() {
+        if flight.queued.is_some_and(Queued::waits) {
             if let Some(guard) = self.guards.get_mut(usize::from(question.registry)) {
                 guard.queue.remove(number, &mut self.flights.all);
                 guard.queue.push(number, now, &mut self.flights.all);
@@ -213,9 +223,10 @@ impl<W> Misses<W> {
     /// Does what is due by now. Early and needless calls harm nothing.
     pub fn tick(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
         let now = self.at(now);
-        while self.waiters.oldest().is_some_and(|(deadline, _)| deadline <= now) {
+        while let Some((_, number)) = self.waiters.oldest().filter(|(deadline, _)| *deadline <= now) {
             self.counted.timed_out += 1;
             self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
+            self.note_told(number, now);
         }
         while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
             self.wake(number, now, acts);
@@ -280,18 +291,6 @@ impl<W> Misses<W> {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
-        }
-    }
-
-    /// Has those give up who have waited too long for room.
-    fn end_waits(&mut self, registry: usize, now: Moment, acts: &mut Vec<Act<W>>) {
-        loop {
-            let oldest = self.guards.get(registry).and_then(|guard| guard.queue.oldest(&self.flights.all));
-            let Some((number, since)) = oldest else { return };
-            if now.since(since) < self.policy.queue_wait_us {
-                return;
-            }
-            self.give_up(number, now, acts);
         }
     }
 }

@@ -215,6 +215,96 @@ fn a_full_queue_serves_the_newest_and_its_oldest_give_up() {
     assert_eq!(service.misses.registry_stats(0, service.now).unwrap().queued, 0);
 }
 
+/// Room for one at a registry that was always in time so far, and a try of which nobody hopes anything any more.
+fn overstayed() -> Service {
+    let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    for id in 100..130 {
+        service.ask(id, id);
+        service.end(0, reply(200));
+    }
+    service.ask(1, 1);
+    service.pass(900 * MS);
+    assert_eq!(service.answer(1), Some(&Outcome::Unanswered(Silence::TimedOut)));
+    service
+}
+
+#[test]
+fn what_nobody_hopes_for_makes_place_for_what_somebody_does() {
+    let mut service = overstayed();
+    assert_eq!(&*service.tries[0].1, "1", "it goes on while nobody needs its place");
+    service.ask(2, 1);
+    assert_eq!(service.answer(2), None, "who asks again waits for it");
+    service.ask(3, 3);
+    assert_eq!((&*service.tries[0].1, service.abandoned.len()), ("3", 1));
+    assert_eq!(service.answer(2), Some(&Outcome::Unanswered(Silence::TimedOut)));
+    service.ask(4, 1);
+    assert_eq!(
+        service.answer(4),
+        Some(&Outcome::Unanswered(Silence::TimedOut)),
+        "and is not asked for again at once"
+    );
+    service.ask(5, 5);
+    assert_eq!(&*service.tries[0].1, "3", "somebody hopes for this one");
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().overstayed, 1);
+}
+
+#[test]
+fn who_joins_in_time_keeps_it_until_it_is_overdue() {
+    for (joined_after_us, then_us, makes_place) in
+        [(None, 900 * MS, true), (Some(400 * MS), 1200 * MS, false), (Some(400 * MS), 1400 * MS, true)]
+    {
+        let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+        let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+        for id in 100..140 {
+            service.ask(id, id);
+            service.pass(650 * MS);
+            service.end(0, reply(200));
+        }
+        service.ask(1, 1);
+        let joined_us = joined_after_us.unwrap_or(0);
+        service.pass(joined_us);
+        if joined_us > 0 {
+            service.ask(2, 1);
+        }
+        service.pass(then_us - joined_us);
+        service.ask(3, 3);
+        assert_eq!(&*service.tries[0].1 == "3", makes_place, "{joined_after_us:?} {then_us}");
+    }
+}
+
+#[test]
+fn a_fetch_goes_on_where_new_ones_would_be_late_too() {
+    let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    for id in 100..130 {
+        service.ask(id, id);
+        service.pass(2 * S);
+        service.end(0, reply(200));
+    }
+    service.ask(1, 1);
+    service.pass(S);
+    service.ask(2, 2);
+    assert_eq!((&*service.tries[0].1, service.abandoned.len()), ("1", 0));
+}
+
+#[test]
+fn a_registry_that_hangs_is_noticed_however_many_make_place() {
+    let caps = Caps { concurrency_start: 5, concurrency_max: 5 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    for id in 100..130 {
+        service.ask(id, id);
+        service.pass(700 * MS);
+        service.end(0, reply(200));
+    }
+    // Twenty that make place at 900 ms, before they are overdue at twice the usual.
+    for id in 0..40 {
+        service.ask(id, id);
+        service.pass(200 * MS);
+    }
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
+}
+
 #[test]
 fn a_crowd_before_a_fast_registry_of_which_nothing_is_known_is_served() {
     let mut service = Service::new(Policy::default());

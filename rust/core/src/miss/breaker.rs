@@ -163,6 +163,11 @@ impl Breaker {
         (self.silent, self.heard_at) = (0, now);
     }
 
+    /// Has the registry said anything after this?
+    pub(super) fn was_heard_since(&self, begun: Moment) -> bool {
+        self.heard_at > begun
+    }
+
     /// A try that began then has not been answered for longer than usual. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         if begun <= self.heard_at {

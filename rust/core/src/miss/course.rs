@@ -20,6 +20,10 @@ pub(super) struct Try {
     pub(super) flight: usize,
     pub(super) begun: Moment,
     pub(super) first_byte_at: Option<Moment>,
+    /// So many ran when it began, itself included.
+    pub(super) nth: usize,
+    /// Is it known whether it was in time?
+    pub(super) is_judged: bool,
 }
 
 /// Failures that need no registry, made once: shedding thousands must cost nothing.
@@ -51,11 +55,14 @@ impl<W> Misses<W> {
         if guard.breaker.state() == stats::Breaker::Open && !is_probe {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
-        let room = if is_probe { self.claim_probe(registry) } else { self.claim(registry, now) };
+        let room = if is_probe { self.claim_probe(registry) } else { self.claim_for(number, now, acts) };
         if room == Room::Now {
             return self.begin(number, now, acts);
         }
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+        if guard.breaker.state() == stats::Breaker::Open && !is_probe {
+            return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
+        }
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
             return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
         }
@@ -67,9 +74,8 @@ impl<W> Misses<W> {
     /// Has the oldest give up who wait beyond a registry's places.
     fn keep_places(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) {
         while let Some(guard) = self.guards.get(usize::from(registry)) {
-            let oldest = guard.queue.oldest(&self.flights.all);
-            match oldest.filter(|_| guard.queue.len() > guard.places(&self.policy)) {
-                Some((oldest, _)) => self.give_up(oldest, now, acts),
+            match guard.queue.least().filter(|_| guard.queue.len() > guard.places(&self.policy)) {
+                Some(least) => self.give_up(least, now, acts),
                 None => return,
             }
         }
@@ -87,7 +93,9 @@ impl<W> Misses<W> {
         let entry = self.tries.vacant_entry();
         let id = TryId::new(self.tries_begun, entry.key());
         *slot = Some(entry.key());
-        entry.insert(Try { id, flight: number, begun: now, first_byte_at: None });
+        let nth = guard.running();
+        entry.insert(Try { id, flight: number, begun: now, first_byte_at: None, nth, is_judged: false });
+        guard.ceiling.begin(nth, now);
         guard.pace.begin(now);
         guard.counted.tries += 1;
         if flight.tries == 0 {
@@ -97,9 +105,11 @@ impl<W> Misses<W> {
         let ends_at = *flight.ends_at.get_or_insert(now + self.policy.fetch_timeout_us);
         flight.begun = now;
         flight.overdue_at = Some(now + guard.patience().overdue);
+        flight.late_at = Some(now + self.policy.deadline_us);
         let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
         acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
+        self.note_overstay(number, now);
         self.arm(number);
     }
 
@@ -139,6 +149,7 @@ impl<W> Misses<W> {
             | Tried::Elsewhere(_) => None,
         };
         let told = lesson::told(tried);
+        self.judge(ended, told.outcome.fact().is_ok(), now);
         match lesson {
             Some(lesson) => self.learn(ended, lesson, retry_after_us, now, acts),
             None => self.forget(ended, now),
@@ -159,6 +170,7 @@ impl<W> Misses<W> {
         if flight.has_running() {
             return self.arm(ended.flight);
         }
+        self.leave_queue(ended.flight);
         if lesson.is_some_and(|lesson| lesson.is_mendable) && self.retry(ended.flight, now) {
             return;
         }
@@ -185,6 +197,32 @@ impl<W> Misses<W> {
         }
     }
 
+    /// Was a try that ended in time for a customer who came when it began? What failed sooner does not tell.
+    fn judge(&mut self, ended: &Try, is_told: bool, now: Moment) {
+        let in_time = now.since(ended.begun) <= self.policy.deadline_us;
+        let Some(flight) = self.flights.all.get(ended.flight).filter(|_| !ended.is_judged) else { return };
+        if is_told || !in_time {
+            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
+                guard.count_in_time((ended.nth, ended.begun), in_time, now);
+            }
+        }
+    }
+
+    /// The same of those that have run for so long and still do: they are too late.
+    pub(super) fn judge_late(&mut self, number: usize, now: Moment, ran_us: u64) {
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
+        for running in flight.running.into_iter().flatten() {
+            let Some(running) = self.tries.get_mut(running).filter(|running| !running.is_judged) else {
+                continue;
+            };
+            if now.since(running.begun) >= ran_us {
+                running.is_judged = true;
+                guard.count_in_time((running.nth, running.begun), false, now);
+            }
+        }
+    }
+
     /// The registry was not asked after all.
     fn forget(&self, ended: &Try, now: Moment) {
         let flight = self.flights.all.get(ended.flight);
@@ -208,6 +246,7 @@ impl<W> Misses<W> {
             guard.budget.spend();
             guard.counted.retries += 1;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
+            flight.late_at = None;
             self.arm(number);
         }
         may
@@ -225,6 +264,10 @@ impl<W> Misses<W> {
             self.arm(number);
             return self.admit(number, now, acts);
         }
+        if is_due(&mut flight.late_at) {
+            self.judge_late(number, now, self.policy.deadline_us);
+        }
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
         if is_due(&mut flight.overdue_at) {
             let begun = flight.begun;
             let guard = self.guards.get_mut(usize::from(registry));
@@ -232,6 +275,7 @@ impl<W> Misses<W> {
                 self.refuse_queue(registry, acts);
             }
         }
+        self.note_overstay(number, now);
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if is_due(&mut flight.patience_at) && !self.try_again(number, now, acts) {
             // No room or no budget for it now: perhaps a little later.
@@ -249,7 +293,10 @@ impl<W> Misses<W> {
         let registry = flight.registry;
         let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
-        let may = guard.breaker.state() == stats::Breaker::Closed && guard.budget.has(rest, now);
+        // What a registry bears below its ceiling is for first tries.
+        let may = guard.breaker.state() == stats::Breaker::Closed
+            && !guard.is_pressed()
+            && guard.budget.has(rest, now);
         if !may || self.claim(registry, now) != Room::Now {
             return false;
         }
@@ -279,7 +326,7 @@ impl<W> Misses<W> {
         self.land_failed(number, now, acts);
     }
 
-    fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
         if told.outcome != Outcome::Overloaded {
@@ -298,7 +345,11 @@ impl<W> Misses<W> {
         }
         let is_throttled = matches!(guard.room(now), Room::At(_));
         let told = if is_throttled { &self.refusals.throttled } else { &self.refusals.overloaded };
-        self.settle(number, &Arc::clone(told), acts);
+        let told = Arc::clone(told);
+        if let Some(flight) = self.flights.all.get(number) {
+            self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
+        }
+        self.settle(number, &told, acts);
     }
 
     /// While the registry's breaker is open, who waits for room waits in vain. Is it?
@@ -331,9 +382,9 @@ impl<W> Misses<W> {
 
     /// Ends a flight of which no try runs: everybody who waits is told.
     fn settle(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
+        self.leave_queue(number);
         if let Some(registry) = self.flights.all.get(number).map(|flight| usize::from(flight.registry)) {
             if let Some(guard) = self.guards.get_mut(registry) {
-                guard.queue.remove(number, &mut self.flights.all);
                 if guard.queue.len() == 0 {
                     guard.set_waiting(false);
                 }

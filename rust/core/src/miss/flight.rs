@@ -9,6 +9,7 @@ use slab::Slab;
 use super::act::{Question, Told};
 use super::moment::Moment;
 use super::policy::TRIES_MAX;
+use super::queue::Queued;
 use super::waiters::Chain;
 
 /// One fetch, from the first customer who asks to what becomes of it.
@@ -32,19 +33,19 @@ pub(super) struct Flight {
     pub(super) patience_at: Option<Moment>,
     /// When the newest try is overdue.
     pub(super) overdue_at: Option<Moment>,
+    /// When the newest try is too late for a customer who came when it began.
+    pub(super) late_at: Option<Moment>,
+    /// Until when somebody waits who came before anybody was told that it takes too long.
+    pub(super) hoped_until: Moment,
+    /// Was somebody?
+    pub(super) is_told: bool,
+    /// Was it asked for before, by whoever found no answer or joined in time?
+    pub(super) is_again: bool,
     /// The most useful failure so far.
     pub(super) failure: Option<Told>,
     /// Nobody waits for it, and no other try follows: it finds out whether the registry is back.
     pub(super) is_probe: bool,
     pub(super) queued: Option<Queued>,
-}
-
-/// A flight's place in its registry's queue.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Queued {
-    pub(super) since: Moment,
-    pub(super) older: Option<usize>,
-    pub(super) newer: Option<usize>,
 }
 
 impl Flight {
@@ -61,6 +62,10 @@ impl Flight {
             retry_at: None,
             patience_at: None,
             overdue_at: None,
+            late_at: None,
+            hoped_until: Moment(0),
+            is_told: false,
+            is_again: false,
             failure: None,
             is_probe: false,
             queued: None,
@@ -69,7 +74,10 @@ impl Flight {
 
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Moment> {
-        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at].into_iter().flatten().min()
+        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, self.late_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn has_running(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Allow: whether a registry may be asked now, by all that is known of it. No registry's troubles touch another's guard.
 
 use super::breaker::Breaker;
+use super::ceiling::Ceiling;
 use super::chance::Chance;
 use super::latency::Latencies;
 use super::ledger::Line;
@@ -41,6 +42,7 @@ pub(super) struct Guard {
     pub(super) breaker: Breaker,
     pub(super) budget: Budget,
     pub(super) queue: Queue,
+    pub(super) ceiling: Ceiling,
     pub(super) counted: RegistryStats,
     latencies: Latencies,
     patience: Patience,
@@ -69,6 +71,7 @@ impl Guard {
             breaker: Breaker::new(policy.breaker, line.clone()),
             budget: Budget::new(policy.retry_share, policy.retries_per_s),
             queue: Queue::default(),
+            ceiling: Ceiling::new(policy.ceiling, line.clone()),
             counted: RegistryStats::default(),
             latencies,
             patience,
@@ -90,7 +93,7 @@ impl Guard {
         if self.pause.left_us(now) > 0 {
             return Room::At(self.pause.until());
         }
-        if self.running() >= self.limit.get() as usize {
+        if self.running() >= self.most() as usize {
             return Room::Full;
         }
         match self.pace.wait_us(now) {
@@ -99,9 +102,30 @@ impl Guard {
         }
     }
 
+    /// So many tries may run at once.
+    pub(super) fn most(&self) -> u32 {
+        self.ceiling.get().unwrap_or(u32::MAX).min(self.limit.get())
+    }
+
+    /// Is it asked for nearly as much as it can tell in time?
+    pub(super) fn is_pressed(&self) -> bool {
+        self.ceiling.is_pressed(self.running())
+    }
+
+    /// A try that began then, as one of so many, was answered within what a customer waits, or was not. What is late while the
+    /// registry says nothing to anybody is an outage's doing, and not because there is much of it.
+    pub(super) fn count_in_time(&mut self, (running, begun): (usize, Moment), in_time: bool, now: Moment) {
+        let is_heard = in_time || self.breaker.was_heard_since(begun);
+        if is_heard && self.breaker.state() == stats::Breaker::Closed {
+            if let Some(from) = self.ceiling.count(running, in_time, now) {
+                self.limit.begin_from(from);
+            }
+        }
+    }
+
     /// So many questions may wait for room.
     pub(super) fn places(&self, policy: &Policy) -> usize {
-        queue::places(self.limit.get(), self.patience.usual, self.pace.rate_per_s(), policy)
+        queue::places(self.most(), self.patience.usual, self.pace.rate_per_s(), policy)
     }
 
     /// A try that began then ended after `took_us`. True when this opened or closed the breaker.
@@ -131,20 +155,21 @@ impl Guard {
             );
         }
         let turned = self.breaker.count(lesson.health, begun, now, chance);
-        self.restart_if_open(turned);
+        self.restart_if_open(turned, now);
         turned
     }
 
     /// A try that began then is not answered yet, though it usually would be. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         let turned = self.breaker.overdue(begun, now, chance);
-        self.restart_if_open(turned);
+        self.restart_if_open(turned, now);
         turned
     }
 
-    fn restart_if_open(&mut self, turned: bool) {
+    fn restart_if_open(&mut self, turned: bool, now: Moment) {
         if turned && self.breaker.state() == stats::Breaker::Open {
             self.limit.restart();
+            self.ceiling.restart(now);
         }
     }
 
@@ -163,7 +188,7 @@ impl Guard {
         self.breaker.state() == stats::Breaker::Closed
             && self.pause.left_us(now) == 0
             && self.queue.len() == 0
-            && self.running() < self.limit.get().div_ceil(2) as usize
+            && self.running() < self.most().div_ceil(2) as usize
     }
 
     /// Tries under way, of all workers.
@@ -183,7 +208,7 @@ impl Guard {
     pub(super) fn stats(&self, now: Moment) -> RegistryStats {
         RegistryStats {
             running: u32::try_from(self.running()).unwrap_or(u32::MAX),
-            limit: self.limit.get(),
+            limit: self.most(),
             queued: self.queue.len(),
             breaker: self.breaker.state(),
             paused_for_us: self.pause.left_us(now).min(3600 * S),

@@ -46,9 +46,11 @@ pub(super) enum Word {
     BorneFrom,
     /// What was borne in it (low half), and in the second before it.
     Borne,
+    /// So many at once are answered in time (low half), and the share of them that is; 0 where nothing limits that.
+    Ceiling,
 }
 
-const _: () = assert!((Word::Borne as usize) < LINE_WORDS);
+const _: () = assert!((Word::Ceiling as usize) < LINE_WORDS);
 
 /// What all workers keep together, as one of them has it.
 #[derive(Clone, Debug)]

@@ -80,6 +80,13 @@ impl Limit {
         self.line.store(Word::Round, 0);
     }
 
+    /// What it bears is to be found anew, from so many on.
+    pub(super) fn begin_from(&self, most: u32) {
+        self.line.store(Word::SlowStartBelow, 0);
+        self.line.store(Word::Round, 0);
+        self.change(|_| f64::from(most));
+    }
+
     /// Changes the limit, within its bounds, and gives what it is then. What another worker did meanwhile is kept.
     fn change(&self, next: impl Fn(f64) -> f64) -> f64 {
         let most = |word| next(self.most(word)).min(self.max).max(1.0).to_bits();

@@ -9,9 +9,12 @@ use hashbrown::HashTable;
 
 use super::act::{Question, Told};
 use super::moment::{MS, Moment};
+use crate::outcome::Outcome;
 
 const LIFE_US_MIN: u64 = 250 * MS;
 const LIFE_US_MAX: u64 = 2000 * MS;
+/// Where there was no room, just long enough that who is refused does not ask again at once in front of those who come.
+const REFUSED_LIFE_US: u64 = 100 * MS;
 
 #[derive(Debug)]
 struct Failure {
@@ -49,15 +52,22 @@ impl Memo {
         (now < failure.ends_at).then_some(&failure.told)
     }
 
+    /// Has this question failed, as far back as can be told?
+    pub(super) fn knows(&self, hash: u64, question: Question<'_>) -> bool {
+        self.place(hash, question).is_some()
+    }
+
     /// A question failed.
     pub(super) fn keep(&mut self, hash: u64, registry: u8, id: &Arc<str>, told: &Arc<Told>, now: Moment) {
         if self.most == 0 {
             return;
         }
+        let is_refused = told.outcome == Outcome::Overloaded;
+        let first_us = if is_refused { REFUSED_LIFE_US } else { LIFE_US_MIN };
         let known = self.place(hash, Question { registry, id });
         if let Some(failure) = known.and_then(|place| self.ring.get_mut(place)) {
-            let is_soon = now.since(failure.ends_at) <= failure.life_us;
-            failure.life_us = if is_soon { (failure.life_us * 2).min(LIFE_US_MAX) } else { LIFE_US_MIN };
+            let is_soon = now.since(failure.ends_at) <= failure.life_us && !is_refused;
+            failure.life_us = if is_soon { (failure.life_us * 2).min(LIFE_US_MAX) } else { first_us };
             failure.ends_at = now + failure.life_us;
             failure.told = Arc::clone(told);
             return;
@@ -67,8 +77,8 @@ impl Memo {
             registry,
             id: Arc::clone(id),
             told: Arc::clone(told),
-            life_us: LIFE_US_MIN,
-            ends_at: now + LIFE_US_MIN,
+            life_us: first_us,
+            ends_at: now + first_us,
         };
         let place = self.next;
         self.next = (self.next + 1) % self.most;
@@ -121,6 +131,20 @@ mod tests {
         keep(&mut memo, 1, now);
         assert!(!knows(&memo, 1, now + 250 * MS), "it had been well for a while");
         assert!(!knows(&memo, 4, now), "the same hash, another question");
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_room_is_remembered_for_a_moment_however_often() {
+        let mut memo = Memo::new(10);
+        let told = Arc::new(Told::overloaded());
+        let question = Question { registry: 0, id: "1" };
+        for at_ms in [0, 110, 220, 330] {
+            let now = Moment(at_ms * MS);
+            memo.keep(1, 0, &"1".into(), &told, now);
+            assert!(memo.find(1, question, now + 99 * MS).is_some());
+            assert!(memo.find(1, question, now + 100 * MS).is_none() && memo.knows(1, question));
+        }
+        assert!(!memo.knows(2, Question { registry: 0, id: "2" }));
     }
 
     #[test]

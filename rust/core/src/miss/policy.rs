@@ -30,6 +30,8 @@ pub struct Policy {
     pub queue_wait_us: u64,
     /// Is a registry that fails left alone? Off only to compare.
     pub breaker: bool,
+    /// Is a registry asked for no more than it answers in time? Off only to compare.
+    pub ceiling: bool,
     /// So many failures are remembered.
     pub memo_max: usize,
     /// Second tries and retries, as a share of first tries.
@@ -69,6 +71,7 @@ impl Default for Policy {
             queue_min: 32,
             queue_wait_us: 300 * MS,
             breaker: true,
+            ceiling: true,
             memo_max: 4096,
             retry_share: 0.05,
             retries_per_s: 2.0,

@@ -1,12 +1,13 @@
 //! Queue: who comes last is served first, and who has waited too long gives up.
 //!
 //! Adaptive LIFO and a short bound on waiting (Maurer, "Fail at Scale", ACM Queue 2015): when there is more than can be
-//! done, what is done is done in time. A question that is asked again counts as new. Only so many wait as have room soon
+//! done, what is done is done in time. A question that is asked again counts as new, and goes before those that are asked for
+//! the first time: it will be asked again. Only so many wait as have room soon
 //! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one, over all workers.
 
 use slab::Slab;
 
-use super::flight::{Flight, Queued};
+use super::flight::Flight;
 use super::moment::{Moment, S};
 use super::policy::Policy;
 
@@ -28,53 +29,132 @@ pub(super) fn places(limit: u32, usual_us: Option<u64>, rate_per_s: f64, policy:
     (share as usize).max(policy.queue_min).min(policy.queue_max)
 }
 
-/// The flights that wait for one registry to have room, linked through the flights themselves.
+/// A flight's place: in which row, since when, and between whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    row: Row,
+    since: Moment,
+    older: Option<usize>,
+    newer: Option<usize>,
+}
+
+impl Queued {
+    /// Does it wait for room? Otherwise it makes some.
+    pub(super) const fn waits(self) -> bool {
+        !matches!(self.row, Row::Overstays)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Row {
+    /// Waits, and is asked for the first time.
+    First,
+    /// Waits, and was asked for before: it will be again.
+    Again,
+    /// Runs, and nobody hopes for it any more.
+    Overstays,
+}
+
+/// The flights of one registry that wait for room, and those that make it, in rows that are linked through the flights themselves.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    rows: [Ends; 3],
+}
+
+/// A row's ends.
+#[derive(Debug, Default)]
+struct Ends {
     oldest: Option<usize>,
     newest: Option<usize>,
     len: usize,
 }
 
 impl Queue {
-    pub(super) const fn len(&self) -> usize {
-        self.len
+    /// So many wait.
+    pub(super) fn len(&self) -> usize {
+        self.row(Row::First).len + self.row(Row::Again).len
     }
 
-    pub(super) const fn newest(&self) -> Option<usize> {
-        self.newest
+    /// Who is served next.
+    pub(super) fn newest(&self) -> Option<usize> {
+        self.row(Row::Again).newest.or(self.row(Row::First).newest)
     }
 
     /// Who has waited longest, and since when.
     pub(super) fn oldest(&self, flights: &Slab<Flight>) -> Option<(usize, Moment)> {
-        let number = self.oldest?;
-        Some((number, flights.get(number)?.queued?.since))
+        let oldest = [Row::First, Row::Again].into_iter().filter_map(|row| self.oldest_of(row, flights));
+        oldest.min_by_key(|(_, since)| *since)
     }
 
-    /// Puts a flight that does not wait yet behind all others: in front of them, when there is room.
+    /// Who gives up where too many wait.
+    pub(super) fn least(&self) -> Option<usize> {
+        self.row(Row::First).oldest.or(self.row(Row::Again).oldest)
+    }
+
+    /// Who makes place.
+    pub(super) fn overstays(&self) -> Option<usize> {
+        self.row(Row::Overstays).oldest
+    }
+
+    /// Puts a flight that does not wait yet behind all others of its kind: in front of them, when there is room.
     pub(super) fn push(&mut self, number: usize, since: Moment, flights: &mut Slab<Flight>) {
-        let older = self.newest;
-        let Some(flight) = flights.get_mut(number) else { return };
-        flight.queued = Some(Queued { since, older, newer: None });
-        self.newest = Some(number);
-        self.len += 1;
-        match older.and_then(|older| flights.get_mut(older)?.queued.as_mut()) {
-            Some(older) => older.newer = Some(number),
-            None => self.oldest = Some(number),
-        }
+        let is_again = flights.get(number).is_some_and(|flight| flight.is_again);
+        self.link(number, if is_again { Row::Again } else { Row::First }, since, flights);
     }
 
-    /// Takes a flight out, if it waits.
+    /// Has a flight that runs make place when it is needed.
+    pub(super) fn push_overstay(&mut self, number: usize, since: Moment, flights: &mut Slab<Flight>) {
+        self.link(number, Row::Overstays, since, flights);
+    }
+
+    /// Takes a flight out, if it is in.
     pub(super) fn remove(&mut self, number: usize, flights: &mut Slab<Flight>) {
         let Some(queued) = flights.get_mut(number).and_then(|flight| flight.queued.take()) else { return };
-        self.len -= 1;
+        let ends = self.row_mut(queued.row);
+        ends.len -= 1;
         match queued.older.and_then(|older| flights.get_mut(older)?.queued.as_mut()) {
             Some(older) => older.newer = queued.newer,
-            None => self.oldest = queued.newer,
+            None => ends.oldest = queued.newer,
         }
         match queued.newer.and_then(|newer| flights.get_mut(newer)?.queued.as_mut()) {
             Some(newer) => newer.older = queued.older,
-            None => self.newest = queued.older,
+            None => ends.newest = queued.older,
+        }
+    }
+
+    fn link(&mut self, number: usize, row: Row, since: Moment, flights: &mut Slab<Flight>) {
+        let ends = self.row_mut(row);
+        let older = ends.newest;
+        let Some(flight) = flights.get_mut(number) else { return };
+        flight.queued = Some(Queued { row, since, older, newer: None });
+        ends.newest = Some(number);
+        ends.len += 1;
+        match older.and_then(|older| flights.get_mut(older)?.queued.as_mut()) {
+            Some(older) => older.newer = Some(number),
+            None => ends.oldest = Some(number),
+        }
+    }
+
+    fn oldest_of(&self, row: Row, flights: &Slab<Flight>) -> Option<(usize, Moment)> {
+        let number = self.row(row).oldest?;
+        Some((number, flights.get(number)?.queued?.since))
+    }
+
+    const fn row(&self, row: Row) -> &Ends {
+        let [first, again, overstays] = &self.rows;
+        match row {
+            Row::First => first,
+            Row::Again => again,
+            Row::Overstays => overstays,
+        }
+    }
+
+    const fn row_mut(&mut self, row: Row) -> &mut Ends {
+        let [first, again, overstays] = &mut self.rows;
+        match row {
+            Row::First => first,
+            Row::Again => again,
+            Row::Overstays => overstays,
         }
     }
 }
@@ -129,6 +209,27 @@ mod tests {
             };
             assert_eq!([1, 2, 4].map(alone), expected, "{what}, without a ledger");
         }
+    }
+
+    #[test]
+    fn who_is_asked_for_again_is_served_first_and_gives_up_last() {
+        let (mut queue, mut flights) = (Queue::default(), Slab::new());
+        for number in 0..5 {
+            let flight = Flight::new(0, Question { registry: 0, id: "1" });
+            flights.insert(Flight { is_again: number % 2 == 1, ..flight });
+        }
+        (0..4).for_each(|number| queue.push(number, Moment(number as u64), &mut flights));
+        queue.push_overstay(4, Moment(0), &mut flights);
+        let mut served = Vec::new();
+        assert_eq!((queue.len(), queue.least(), queue.overstays()), (4, Some(0), Some(4)));
+        assert_eq!(queue.oldest(&flights), Some((0, Moment(0))));
+        while let Some(newest) = queue.newest() {
+            queue.remove(newest, &mut flights);
+            served.push(newest);
+        }
+        assert_eq!(served, [3, 1, 2, 0]);
+        queue.remove(4, &mut flights);
+        assert_eq!(queue.overstays(), None);
     }
 
     #[test]

@@ -19,6 +19,34 @@ impl<W> Misses<W> {
         if self.may_look(registry, now) { self.take_room(registry, now) } else { Room::Full }
     }
 
+    /// The same for a flight; for one that somebody hopes for, those that nobody hopes for make place.
+    pub(super) fn claim_for(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> Room {
+        let Some(flight) = self.flights.all.get(number) else { return Room::Full };
+        if self.may_look(flight.registry, now) { self.take_room_for(number, now, acts) } else { Room::Full }
+    }
+
+    fn take_room_for(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> Room {
+        let Some(flight) = self.flights.all.get(number) else { return Room::Full };
+        let (registry, is_hoped_for) = (flight.registry, now < flight.hoped_until);
+        let mut room = self.take_room(registry, now);
+        while room == Room::Full && is_hoped_for && self.end_overstay(registry, now, acts) {
+            room = self.take_room(registry, now);
+        }
+        room
+    }
+
+    /// Has those give up who have waited too long for room.
+    pub(super) fn end_waits(&mut self, registry: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        loop {
+            let oldest = self.guards.get(registry).and_then(|guard| guard.queue.oldest(&self.flights.all));
+            let Some((number, since)) = oldest else { return };
+            if now.since(since) < self.policy.queue_wait_us {
+                return;
+            }
+            self.give_up(number, now, acts);
+        }
+    }
+
     /// The same for a probe, which needs no room at its registry: what hangs there says nothing about now.
     pub(super) fn claim_probe(&self, registry: u8) -> Room {
         if self.take_permits(registry, usize::MAX) { Room::Now } else { Room::Full }
@@ -53,7 +81,7 @@ impl<W> Misses<W> {
             let Some(newest) = guard.queue.newest() else {
                 return self.look_after_queue(registry, Room::Now);
             };
-            let room = if may_look { self.take_room(registry, now) } else { Room::Full };
+            let room = if may_look { self.take_room_for(newest, now, acts) } else { Room::Full };
             if room != Room::Now {
                 return self.look_after_queue(registry, room);
             }
@@ -110,7 +138,7 @@ impl<W> Misses<W> {
     fn is_full(&self, registry: u8) -> bool {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return true };
         let (here, all) = (guard.running(), self.all.tally().total());
-        here >= guard.limit.get() as usize || !share::has_room(here, all, self.policy.fetches_max)
+        here >= guard.most() as usize || !share::has_room(here, all, self.policy.fetches_max)
     }
 
     /// Takes room, if this registry may be asked now, by its own guard and by what the others leave.
@@ -120,7 +148,7 @@ impl<W> Misses<W> {
             return Room::Full;
         }
         let room = guard.room(now);
-        let most = guard.limit.get() as usize;
+        let most = guard.most() as usize;
         if room == Room::Now && !self.take_permits(registry, most) { Room::Full } else { room }
     }
 

@@ -58,6 +58,8 @@ pub struct RegistryStats {
     pub failed: u64,
     /// 429s among these.
     pub throttled: u64,
+    /// Fetches ended because nobody hoped for them any more and somebody waited for their place, since the start.
+    pub overstayed: u64,
     /// Questions that gave up waiting for room, since the start.
     pub gave_up: u64,
     /// How often this worker opened the breaker, since the start.
