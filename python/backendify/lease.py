@@ -31,7 +31,7 @@ class Leases:
         self._path = path
         self._lease_ms = int(lease_s * 1000)
         self._held: Counter[Question] = Counter()  # this worker's tries under way, of one flight each
-        self._waiting: dict[Question, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[Question, set[asyncio.Future[Outcome]]] = {}  # never an empty set
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -60,15 +60,17 @@ class Leases:
 
     async def take(self, question: Question) -> Outcome | None:
         """Wait for what another worker learns; none when this one has the lease, and is to :meth:`release` it."""
-        if not self._held[question]:
-            while not self._region.take_lease(question, self._lease_ms):
-                if told := await self._wait(question):
-                    return told
-            # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was
-            # just kept, so that a refresh of an older record still asks.
-            if found := self._region.recall(question):
-                self._tell(self._region.release_lease(question), question, found)
-                return found
+        # Asked anew after each wait: another try of this worker may have the lease by then, and one is enough.
+        while not self._held[question]:
+            if self._region.take_lease(question, self._lease_ms):
+                # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what
+                # was just kept, so that a refresh of an older record still asks.
+                if found := self._region.recall(question):
+                    self._tell(self._region.release_lease(question), question, found)
+                    return found
+                break
+            if told := await self._wait(question):
+                return told
         self._held[question] += 1
         return None
 
@@ -81,14 +83,17 @@ class Leases:
 
     async def _wait(self, question: Question) -> Outcome | None:
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[question] = told
+        waiting = self._waiting.setdefault(question, set())  # one for each try that waits
+        waiting.add(told)
         try:
             async with asyncio.timeout(RECHECK_S):
                 return await told
         except TimeoutError:
             return self._region.recall(question)
         finally:
-            del self._waiting[question]
+            waiting.remove(told)
+            if not waiting:
+                del self._waiting[question]
 
     def _tell(self, waiting: int, question: Question, outcome: Outcome) -> None:
         if not waiting or not self._socket:
@@ -108,9 +113,9 @@ class Leases:
                 return
             if len(message) > 2:  # noqa: PLR2004 - registry and code
                 question = Question(message[0], message[2:].decode(errors="replace"))
-                told = self._waiting.get(question)
-                if told and not told.done():
-                    told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
+                for told in self._waiting.get(question, ()):
+                    if not told.done():
+                        told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
 
     def _path_of(self, place: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{place}")

@@ -67,6 +67,24 @@ async def test_one_flight_over_all_workers() -> None:
         assert registry.counts.by_number["4"] == 1, "a failure is shared by all who wait"
 
 
+async def test_tries_beside_each_other_share_a_flight_too() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=20), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, "--workers", "2", "--deadline", "30s", "--lame-duck", "0s"
+        ) as running,
+    ):
+        for number in range(100):  # so that a second try is allowed, and soon
+            assert await ask(running, str(number)) == 200
+        registry.behaviour = Behaviour(latency_median_ms=1000)
+        for number in range(100, 104):
+            statuses = await asyncio.gather(*(ask(running, str(number)) for _ in range(20)))
+            assert set(statuses) == {200}
+        assert registry.counts.by_number_max <= 3, "as many tries as one worker may make"
+        assert await running.stop() == 0
+    assert "Traceback" not in "".join(running.lines)
+
+
 async def test_a_dead_worker_s_lease_is_taken_over() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
