@@ -15,7 +15,7 @@ from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rs
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
-from backendify.sweeper import ROUND_ON_DISK_S, ROUND_S, sweep
+from backendify.sweeper import sweep
 from backendify.upstream import Upstream, make_transport
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -86,8 +86,7 @@ class Service:
 
     def start(self) -> None:
         """Begin what goes on beside the requests; once, before the first of them."""
-        round_s = ROUND_S if self.plan.region_is_memory else ROUND_ON_DISK_S
-        self._sweeper = asyncio.create_task(sweep(self.region, round_s=round_s))
+        self._sweeper = asyncio.create_task(sweep(self.region, is_memory=self.plan.region_is_memory))
         if self._statsd:
             self._statsd.start()
         if self._leases:

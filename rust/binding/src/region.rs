@@ -185,8 +185,9 @@ impl Region {
     }
 
     /// Clears what is past its time in the next `buckets` buckets; returns how many records went.
-    fn sweep(&self, buckets: u32) -> u32 {
-        self.shared.sweep(buckets, clock::boot()).cleared
+    fn sweep(&self, py: Python<'_>, buckets: u32) -> u32 {
+        // Detached: from a disk 64 buckets take milliseconds. The core's region may be used by many threads at once.
+        py.detach(|| self.shared.sweep(buckets, clock::boot()).cleared)
     }
 
     /// What it holds, and totals since it was made, over all workers: see `backendify_core::region::Stats`.
