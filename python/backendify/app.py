@@ -31,19 +31,21 @@ class Service:
     """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
 
     def __init__(
-        self, settings: Settings, plan: Plan, cache: Path, *, ledger: _core.Ledger | None = None
+        self,
+        settings: Settings,
+        plan: Plan,
+        cache: Path,
+        *,
+        ledger: _core.Ledger | None = None,
+        found: str | None = None,
     ) -> None:
-        """`ledger` is this worker's of what several keep together; without one it asks as if it were alone."""
+        """`ledger` is this worker's of what several keep together; without one it asks as if it were alone.
+
+        `found` is what the cache was before the workers began, when somebody has looked.
+        """
         self.plan = plan
-        self.region, found = _core.Region.open(
-            os.fspath(cache),
-            bytes=plan.region_bytes,
-            registries=[(registry.country, registry.url) for registry in settings.registries],
-            ttl_ms=settings.ttl_ms,
-            negative_ttl_ms=settings.negative_ttl_ms,
-            stale_ms=settings.stale_if_error_ms,
-        )
-        self.cache_line = f"cache: {cache}, {found}"
+        self.region, found_now = open_region(settings, plan, cache)
+        self.cache_line = f"cache: {cache}, {found or found_now}"
         self._started_at_s = time.monotonic()
         self._transport = make_transport(
             settings.transport, ca_file=settings.registry_ca, connections_max=plan.fetches_max
@@ -177,6 +179,18 @@ class Service:
 def cache_path(settings: Settings, port: int) -> Path:
     """Name the cache's file: one a port, so that a service finds its own again."""
     return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
+
+
+def open_region(settings: Settings, plan: Plan, cache: Path) -> tuple[_core.Region, str]:
+    """Open the cache: (region, what was found). Raises :class:`_core.RegionError`."""
+    return _core.Region.open(
+        os.fspath(cache),
+        bytes=plan.region_bytes,
+        registries=[(registry.country, registry.url) for registry in settings.registries],
+        ttl_ms=settings.ttl_ms,
+        negative_ttl_ms=settings.negative_ttl_ms,
+        stale_ms=settings.stale_if_error_ms,
+    )
 
 
 def plan_memory(settings: Settings, cache: Path) -> Plan:

@@ -210,6 +210,46 @@ async def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path) -> None:
         assert words in told
 
 
+async def test_a_refusal_is_told_once_however_many_workers_there_are(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    options = ("--workers", "8", "--cache-path", str(tmp_path / "link"), "--cache-size", "1M")
+    for _ in range(3):
+        status, told = await service.failing({"im": "http://127.0.0.1:1"}, *options, "--memory", "1G")
+        assert status == 2
+        assert told.count("\n") == 1, told
+        assert "symbolic link" in told
+
+
+async def test_workers_tell_what_was_found_before_they_began(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"not a cache" * 1000)
+    (tmp_path / "cache").chmod(0o600)
+    options = ("--workers", "3", "--cache-path", str(tmp_path / "cache"))
+    async with service.running({"im": "http://127.0.0.1:1"}, *options) as running:
+        assert sum("started anew" in line for line in running.lines) == 1
+
+
+async def test_a_successor_that_cannot_serve_stops_nobody_else(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, *ONCE, "--workers", "2", "--cache-path", str(cache), "--lame-duck", "0s"
+        ) as running,
+    ):
+        assert await ask(running, "1") == 200
+        cache.rename(tmp_path / "moved")  # both still have it
+        cache.symlink_to(tmp_path / "moved")
+        os.kill(workers_of(running)[0], signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while not any("cannot be replaced" in line for line in running.lines):
+                await asyncio.sleep(0.01)
+        assert len(workers_of(running)) == 1
+        assert await ask(running, "1") == 200
+        assert await ask(running, "2") == 200
+        assert await running.stop() == 0
+    assert any("symbolic link" in line for line in running.lines)
+
+
 async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path) -> None:
     cache = ("--cache-path", str(tmp_path / "cache"))
     async with (

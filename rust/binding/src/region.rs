@@ -112,8 +112,8 @@ impl Region {
 
     /// The region in the file at `path`, made if there is none: (region, what was found, in words).
     ///
-    /// `registries` are (country, base URL), in the order in which questions number them. Call it after the last fork:
-    /// a fork shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
+    /// `registries` are (country, base URL), in the order in which questions number them. Keep none open
+    /// over a fork, which shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
     /// whatever keeps the file from being ours, whole and reserved; `ValueError` for lifetimes over 13 years.
     #[staticmethod]
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
