@@ -8,9 +8,11 @@ asked twice costs a request and harms nothing.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,11 +41,12 @@ class Leases:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         own = self._path_of(self._region.place)
         try:
-            # The place is ours alone, so what lies there is a dead predecessor's.
-            own.unlink(missing_ok=True)
+            # The place is ours alone, so a socket that lies there is a dead predecessor's.
+            _remove_socket(own)
             listener.bind(os.fspath(own))
         except OSError as error:
-            LOGGER.warning("workers cannot wake each other at %s: %s", own, error.strerror)
+            # Of a path that is too long for a socket Python says so itself, without the kernel's words.
+            LOGGER.warning("workers cannot wake each other at %s: %s", own, error.strerror or error)
             listener.close()
             return
         self._socket = listener
@@ -56,7 +59,7 @@ class Leases:
             self._socket.close()
             self._socket = None
             with contextlib.suppress(OSError):
-                self._path_of(self._region.place).unlink()
+                _remove_socket(self._path_of(self._region.place))
 
     async def take(self, question: Question) -> Outcome | None:
         """Wait for what another worker learns; none when this one has the lease, and is to :meth:`release` it."""
@@ -119,6 +122,17 @@ class Leases:
 
     def _path_of(self, place: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{place}")
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the socket at a path, if there is one; FileExistsError for what is none, which is somebody's own."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(errno.EEXIST, "a file that is no socket lies there, and is left alone")
+    path.unlink(missing_ok=True)
 
 
 def _places(bits: int) -> Iterator[int]:

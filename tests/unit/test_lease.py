@@ -1,6 +1,7 @@
 """Leases of two workers over one file, in one process: each has a region, and so a place, of its own."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -78,3 +79,47 @@ async def test_tries_of_one_worker_share_the_lease_that_one_of_them_got(
     for _ in tries:
         second.release(QUESTION, Outcome.CONNECT_FAILED)
     assert await asyncio.wait_for(first.take(QUESTION), 10) is None, "no lease was left behind"
+
+
+async def test_only_a_socket_makes_room_for_a_worker_s(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = tmp_path / "cache.1"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(own))
+    leases = worker(tmp_path / "cache")
+    leases.start()
+    assert own.is_socket()
+    leases.close()
+    assert not own.exists()
+    assert not caplog.messages
+
+    own.write_text("mine")
+    leases.start()
+    leases.close()
+    assert own.read_text() == "mine"
+    assert caplog.messages == [
+        f"workers cannot wake each other at {own}: a file that is no socket lies there, and is left alone"
+    ]
+
+
+async def test_what_takes_a_socket_s_place_is_left_there(tmp_path: Path) -> None:
+    leases = worker(tmp_path / "cache")
+    leases.start()
+    own = tmp_path / "cache.1"
+    own.unlink()
+    own.write_text("mine")
+    leases.close()
+    assert own.read_text() == "mine"
+
+
+async def test_a_path_too_long_for_a_socket_is_said_to_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leases = worker(tmp_path / ("c" * 108))
+    leases.start()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith(": AF_UNIX path too long")
+    assert await leases.take(QUESTION) is None
+    leases.release(QUESTION, Outcome.TIMED_OUT)
+    leases.close()
