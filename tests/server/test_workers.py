@@ -25,6 +25,18 @@ def workers_of(running: service.Service) -> list[int]:
     return [int(child) for child in children.split()]
 
 
+def connections(worker: int, *, from_port: int | None = None, to_port: int | None = None) -> int:
+    """How many of a process's TCP connections have this port at their own end, or at the other (proc(5), proc_net)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    column, port = (1, from_port) if from_port else (2, to_port)
+    inodes = {row[9] for row in rows if row[3] == "01" and row[column].endswith(f":{port:04X}")}
+    files = set()
+    for path in Path(f"/proc/{worker}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            files.add(str(path.readlink()))
+    return len({f"socket:[{inode}]" for inode in inodes} & files)
+
+
 async def ask(running: service.Service, company_id: str, gate: asyncio.Semaphore | None = None) -> int:
     """Ask on a connection of its own: the kernel chooses the worker. `gate` bounds how many ask at once."""
     try:
@@ -89,23 +101,29 @@ async def test_a_dead_worker_s_lease_is_taken_over() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
         service.running(
-            {"im": registry.url}, "--workers", "2", "--deadline", "30s", "--fetch-timeout", "60s"
+            {"im": registry.url}, *ONCE, "--workers", "2", "--deadline", "30s", "--fetch-timeout", "60s"
         ) as running,
     ):
         asking = [asyncio.create_task(ask(running, "7")) for _ in range(20)]
-        while not registry.counts.waiting:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)
+        workers, registry_port = workers_of(running), httpx.URL(registry.url).port
+        customers = [0, 0]
+        async with asyncio.timeout(20):
+            while not registry.counts.waiting or sum(customers) < 20:
+                await asyncio.sleep(0.01)
+                customers = [connections(worker, from_port=running.port) for worker in workers]
+        await asyncio.sleep(0.5)  # for both workers to read what is asked of them
         assert registry.counts.requests == 1
+        owner, waiter = sorted((0, 1), key=lambda place: -connections(workers[place], to_port=registry_port))
+        assert connections(workers[waiter], to_port=registry_port) == 0
+        assert customers[waiter], "all came to one worker, which happens once in half a million"
         registry.behaviour = Behaviour()
-        for worker in workers_of(running):
-            # Whichever of the two holds the lease: with it gone, the other must ask by itself.
-            if registry.counts.requests == 1:
-                os.kill(worker, signal.SIGKILL)
-                await asyncio.sleep(1.5)
+        # Stopped, so that nobody succeeds the owner: a successor would free what it held.
+        running.process.send_signal(signal.SIGSTOP)
+        os.kill(workers[owner], signal.SIGKILL)
         statuses = await asyncio.gather(*asking)
-        assert set(statuses) <= {0, 200}
-        assert await ask(running, "7") == 200
+        assert (statuses.count(200), statuses.count(0)) == (customers[waiter], customers[owner])
+        assert registry.counts.requests == 2
+        running.process.send_signal(signal.SIGCONT)
 
 
 async def test_killing_workers_loses_no_service_and_no_answer() -> None:
