@@ -283,6 +283,20 @@ async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path
         assert "in use by a service with another configuration" in told
 
 
+async def test_services_of_several_workers_share_a_flight_over_one_file(tmp_path: Path) -> None:
+    options = (*ONCE, "--workers", "2", "--deadline", "30s", "--cache-path", str(tmp_path / "cache"))
+    async with (
+        Registry(Behaviour(latency_median_ms=500), COMPANIES) as registry,
+        service.running({"im": registry.url}, *options) as first,
+        service.running({"im": registry.url}, *options) as second,
+    ):
+        statuses = await asyncio.gather(
+            *(ask(running, "1") for running in (first, second) for _ in range(10))
+        )
+        assert set(statuses) == {200}
+        assert registry.counts.requests == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a full disk, because only root may mount one")
 async def test_a_full_disk_is_an_error_at_start_and_not_a_crash(tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
