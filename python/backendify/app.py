@@ -15,7 +15,7 @@ from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rs
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
-from backendify.sweeper import ROUND_ON_DISK_S, ROUND_S, sweep
+from backendify.sweeper import sweep
 from backendify.upstream import Upstream, make_transport
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -31,19 +31,21 @@ class Service:
     """One worker's service: made after a fork and inside the running loop, closed by :meth:`aclose`."""
 
     def __init__(
-        self, settings: Settings, plan: Plan, cache: Path, *, ledger: _core.Ledger | None = None
+        self,
+        settings: Settings,
+        plan: Plan,
+        cache: Path,
+        *,
+        ledger: _core.Ledger | None = None,
+        found: str | None = None,
     ) -> None:
-        """`ledger` is this worker's of what several keep together; without one it asks as if it were alone."""
+        """`ledger` is this worker's of what several keep together; without one it asks as if it were alone.
+
+        `found` is what the cache was before the workers began, when somebody has looked.
+        """
         self.plan = plan
-        self.region, found = _core.Region.open(
-            os.fspath(cache),
-            bytes=plan.region_bytes,
-            registries=[(registry.country, registry.url) for registry in settings.registries],
-            ttl_ms=settings.ttl_ms,
-            negative_ttl_ms=settings.negative_ttl_ms,
-            stale_ms=settings.stale_if_error_ms,
-        )
-        self.cache_line = f"cache: {cache}, {found}"
+        self.region, found_now = open_region(settings, plan, cache)
+        self.cache_line = f"cache: {cache}, {found or found_now}"
         self._started_at_s = time.monotonic()
         self._transport = make_transport(
             settings.transport, ca_file=settings.registry_ca, connections_max=plan.fetches_max
@@ -86,8 +88,7 @@ class Service:
 
     def start(self) -> None:
         """Begin what goes on beside the requests; once, before the first of them."""
-        round_s = ROUND_S if self.plan.region_is_memory else ROUND_ON_DISK_S
-        self._sweeper = asyncio.create_task(sweep(self.region, round_s=round_s))
+        self._sweeper = asyncio.create_task(sweep(self.region, is_memory=self.plan.region_is_memory))
         if self._statsd:
             self._statsd.start()
         if self._leases:
@@ -178,6 +179,18 @@ class Service:
 def cache_path(settings: Settings, port: int) -> Path:
     """Name the cache's file: one a port, so that a service finds its own again."""
     return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
+
+
+def open_region(settings: Settings, plan: Plan, cache: Path) -> tuple[_core.Region, str]:
+    """Open the cache: (region, what was found). Raises :class:`_core.RegionError`."""
+    return _core.Region.open(
+        os.fspath(cache),
+        bytes=plan.region_bytes,
+        registries=[(registry.country, registry.url) for registry in settings.registries],
+        ttl_ms=settings.ttl_ms,
+        negative_ttl_ms=settings.negative_ttl_ms,
+        stale_ms=settings.stale_if_error_ms,
+    )
 
 
 def plan_memory(settings: Settings, cache: Path) -> Plan:

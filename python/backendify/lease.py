@@ -8,9 +8,11 @@ asked twice costs a request and harms nothing.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,7 @@ class Leases:
         self._path = path
         self._lease_ms = int(lease_s * 1000)
         self._held: Counter[Question] = Counter()  # this worker's tries under way, of one flight each
-        self._waiting: dict[Question, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[Question, set[asyncio.Future[Outcome]]] = {}  # never an empty set
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -39,11 +41,12 @@ class Leases:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         own = self._path_of(self._region.place)
         try:
-            # The place is ours alone, so what lies there is a dead predecessor's.
-            own.unlink(missing_ok=True)
+            # The place is ours alone, so a socket that lies there is a dead predecessor's.
+            _remove_socket(own)
             listener.bind(os.fspath(own))
         except OSError as error:
-            LOGGER.warning("workers cannot wake each other at %s: %s", own, error.strerror)
+            # Of a path that is too long for a socket Python says so itself, without the kernel's words.
+            LOGGER.warning("workers cannot wake each other at %s: %s", own, error.strerror or error)
             listener.close()
             return
         self._socket = listener
@@ -56,19 +59,21 @@ class Leases:
             self._socket.close()
             self._socket = None
             with contextlib.suppress(OSError):
-                self._path_of(self._region.place).unlink()
+                _remove_socket(self._path_of(self._region.place))
 
     async def take(self, question: Question) -> Outcome | None:
         """Wait for what another worker learns; none when this one has the lease, and is to :meth:`release` it."""
-        if not self._held[question]:
-            while not self._region.take_lease(question, self._lease_ms):
-                if told := await self._wait(question):
-                    return told
-            # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what was
-            # just kept, so that a refresh of an older record still asks.
-            if found := self._region.recall(question):
-                self._tell(self._region.release_lease(question), question, found)
-                return found
+        # Asked anew after each wait: another try of this worker may have the lease by then, and one is enough.
+        while not self._held[question]:
+            if self._region.take_lease(question, self._lease_ms):
+                # Another worker may have asked and let go between our look-up and our lease. `recall` knows only what
+                # was just kept, so that a refresh of an older record still asks.
+                if found := self._region.recall(question):
+                    self._tell(self._region.release_lease(question), question, found)
+                    return found
+                break
+            if told := await self._wait(question):
+                return told
         self._held[question] += 1
         return None
 
@@ -81,14 +86,17 @@ class Leases:
 
     async def _wait(self, question: Question) -> Outcome | None:
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[question] = told
+        waiting = self._waiting.setdefault(question, set())  # one for each try that waits
+        waiting.add(told)
         try:
             async with asyncio.timeout(RECHECK_S):
                 return await told
         except TimeoutError:
             return self._region.recall(question)
         finally:
-            del self._waiting[question]
+            waiting.remove(told)
+            if not waiting:
+                del self._waiting[question]
 
     def _tell(self, waiting: int, question: Question, outcome: Outcome) -> None:
         if not waiting or not self._socket:
@@ -108,12 +116,23 @@ class Leases:
                 return
             if len(message) > 2:  # noqa: PLR2004 - registry and code
                 question = Question(message[0], message[2:].decode(errors="replace"))
-                told = self._waiting.get(question)
-                if told and not told.done():
-                    told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
+                for told in self._waiting.get(question, ()):
+                    if not told.done():
+                        told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
 
     def _path_of(self, place: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{place}")
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the socket at a path, if there is one; FileExistsError for what is none, which is somebody's own."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(errno.EEXIST, "a file that is no socket lies there, and is left alone")
+    path.unlink(missing_ok=True)
 
 
 def _places(bits: int) -> Iterator[int]:

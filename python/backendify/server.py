@@ -20,7 +20,7 @@ from granian.server.embed import Server
 from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
-from backendify.app import Service, cache_path, plan_memory
+from backendify.app import Service, cache_path, open_region, plan_memory
 from backendify.lane import LaneClosed, SpawnTarget, open_lane
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.rsgi import over_rsgi
@@ -53,9 +53,11 @@ def run(settings: Settings) -> int:
         address = _free_address(settings.host, settings.port)
         cache = cache_path(settings, address.port)
         plan = plan_memory(settings, cache)
+        # Before the fork, so that a refusal is told once and not by each worker; and closed: a fork shares its locks.
+        found = open_region(settings, plan, cache)[1] if settings.workers > 1 else None
     except CannotListenError as error:
         return _refuse(str(error), 1)
-    except NotEnoughMemory as error:
+    except (NotEnoughMemory, _core.RegionError) as error:
         return _refuse(str(error), 2)
     except OSError as error:
         return _refuse(
@@ -65,18 +67,19 @@ def run(settings: Settings) -> int:
     # Before the workers are forked: they inherit it.
     ledger = _core.Ledger(len(settings.registries)) if settings.workers > 1 else None
 
-    def work(index: int) -> int:
+    def work(index: int, life: int) -> int:
         own = ledger.of_worker(index) if ledger else None
+        found_before = found if life == 1 else None
         _run_as_batch()
         try:
-            asyncio.run(_serve(settings, plan, cache, address, index=index, ledger=own))
+            asyncio.run(_serve(settings, plan, cache, address, index=index, ledger=own, found=found_before))
         except CannotListenError as error:
             return _refuse(str(error), 1)
         except _core.RegionError as error:
             return _refuse(str(error), 2)
         return 0
 
-    return work(0) if settings.workers == 1 else Supervisor(settings.workers, work).run()
+    return work(0, 1) if settings.workers == 1 else Supervisor(settings.workers, work).run()
 
 
 def _run_as_batch() -> None:
@@ -96,14 +99,21 @@ def _refuse(message: str, status: int) -> int:
 
 
 async def _serve(  # noqa: PLR0913 - all that a worker is made of
-    settings: Settings, plan: Plan, cache: Path, address: Address, *, index: int, ledger: _core.Ledger | None
+    settings: Settings,
+    plan: Plan,
+    cache: Path,
+    address: Address,
+    *,
+    index: int,
+    ledger: _core.Ledger | None,
+    found: str | None,
 ) -> None:
-    """Be one worker, the one with this index, from 0."""
+    """Be one worker, the one with this index, from 0; `found` is what the supervisor found of the cache."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    service = Service(settings, plan, cache, ledger=ledger)
+    service = Service(settings, plan, cache, ledger=ledger, found=found)
     try:
         await _serve_until(stop, settings, service, address, index)
     finally:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,39 +19,67 @@ LOGGER = logging.getLogger(__name__)
 
 STOP_S_MAX = 9.5  # engines kill at 10: who has not ended by then is killed
 RESTART_S_MIN = 1.0  # a worker that dies at once is forked anew at most so often
+RETRY_S = 30.0  # a successor that cannot serve is tried again after so long
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Forks `workers` processes, each of which runs `work(index)` and exits with what it returns."""
+    """Forks `workers` processes, each of which runs `work(index, life)` and exits with what it returns.
+
+    An index's first worker has life 1, its successor 2.
+    """
 
     workers: int
-    work: Callable[[int], int]
+    work: Callable[[int, int], int]
+    retry_s: float = RETRY_S
     _index_of: dict[int, int] = field(default_factory=dict)  # process id -> index of its worker
+    _lives: Counter[int] = field(default_factory=Counter)
     _started_at_s: dict[int, float] = field(default_factory=dict)
+    _due_at_s: dict[int, float] = field(default_factory=dict)  # when those who do not run are to be forked
 
     def run(self) -> int:
         """Supervise until told to stop: 0, or the status of a worker that gave up of its own accord."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        for index in range(self.workers):
-            self._fork(index)
+        self._due_at_s = dict.fromkeys(range(self.workers), 0.0)
         while True:
-            received = signal.sigwait(_SIGNALS)
-            if received is not signal.SIGCHLD:
+            self._fork_due()
+            received = self._wait()
+            if received in {signal.SIGTERM, signal.SIGINT}:
                 return self._stop(signal.Signals(received))
             for index, status in self._reap():
-                # A status of its own means that it cannot serve, which its successor could not either.
-                if os.WIFEXITED(status) and (code := os.WEXITSTATUS(status)):
+                # A status of its own means that it cannot serve. For a successor's sake alone nobody else is stopped.
+                code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+                if code and (self._lives[index] == 1 or not self._index_of):
                     self._stop(signal.SIGTERM)
                     return code
-                LOGGER.warning("worker %d ended unexpectedly; it is replaced", index)
+                self._replace(index, is_refusal=bool(code))
+
+    def _replace(self, index: int, *, is_refusal: bool) -> None:
+        if is_refusal:
+            LOGGER.warning("worker %d cannot be replaced yet; the others serve on", index)
+            self._due_at_s[index] = time.monotonic() + self.retry_s
+        else:
+            LOGGER.warning("worker %d ended unexpectedly; it is replaced", index)
+            self._due_at_s[index] = self._started_at_s[index] + RESTART_S_MIN
+
+    def _fork_due(self) -> None:
+        for index, due_at_s in tuple(self._due_at_s.items()):
+            if due_at_s <= time.monotonic():
+                del self._due_at_s[index]
                 self._fork(index)
 
+    def _wait(self) -> int:
+        """Wait for a signal, or until somebody is due, as if a child's signal had come."""
+        if not self._due_at_s:
+            return signal.sigwait(_SIGNALS)
+        left_s = min(self._due_at_s.values()) - time.monotonic()
+        received = signal.sigtimedwait(_SIGNALS, max(0.0, left_s))
+        return received.si_signo if received else signal.SIGCHLD
+
     def _fork(self, index: int) -> None:
-        wait_s = self._started_at_s.get(index, float("-inf")) + RESTART_S_MIN - time.monotonic()
-        time.sleep(max(0.0, wait_s))
         self._started_at_s[index] = time.monotonic()
+        self._lives[index] += 1
         supervisor = os.getpid()
         process = os.fork()
         if process:
@@ -60,7 +89,7 @@ class Supervisor:
         try:
             _core.end_with_parent(supervisor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            status = self.work(index)
+            status = self.work(index, self._lives[index])
         except KeyboardInterrupt:
             status = 0
         except BaseException:

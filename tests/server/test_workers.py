@@ -25,6 +25,18 @@ def workers_of(running: service.Service) -> list[int]:
     return [int(child) for child in children.split()]
 
 
+def connections(worker: int, *, from_port: int | None = None, to_port: int | None = None) -> int:
+    """How many of a process's TCP connections have this port at their own end, or at the other (proc(5), proc_net)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    column, port = (1, from_port) if from_port else (2, to_port)
+    inodes = {row[9] for row in rows if row[3] == "01" and row[column].endswith(f":{port:04X}")}
+    files = set()
+    for path in Path(f"/proc/{worker}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            files.add(str(path.readlink()))
+    return len({f"socket:[{inode}]" for inode in inodes} & files)
+
+
 async def ask(running: service.Service, company_id: str, gate: asyncio.Semaphore | None = None) -> int:
     """Ask on a connection of its own: the kernel chooses the worker. `gate` bounds how many ask at once."""
     try:
@@ -67,27 +79,51 @@ async def test_one_flight_over_all_workers() -> None:
         assert registry.counts.by_number["4"] == 1, "a failure is shared by all who wait"
 
 
+async def test_tries_beside_each_other_share_a_flight_too() -> None:
+    async with (
+        Registry(Behaviour(latency_median_ms=20), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, "--workers", "2", "--deadline", "30s", "--lame-duck", "0s"
+        ) as running,
+    ):
+        for number in range(100):  # so that a second try is allowed, and soon
+            assert await ask(running, str(number)) == 200
+        registry.behaviour = Behaviour(latency_median_ms=1000)
+        for number in range(100, 104):
+            statuses = await asyncio.gather(*(ask(running, str(number)) for _ in range(20)))
+            assert set(statuses) == {200}
+        assert registry.counts.by_number_max <= 3, "as many tries as one worker may make"
+        assert await running.stop() == 0
+    assert "Traceback" not in "".join(running.lines)
+
+
 async def test_a_dead_worker_s_lease_is_taken_over() -> None:
     async with (
         Registry(Behaviour(hang_share=1.0), COMPANIES) as registry,
         service.running(
-            {"im": registry.url}, "--workers", "2", "--deadline", "30s", "--fetch-timeout", "60s"
+            {"im": registry.url}, *ONCE, "--workers", "2", "--deadline", "30s", "--fetch-timeout", "60s"
         ) as running,
     ):
         asking = [asyncio.create_task(ask(running, "7")) for _ in range(20)]
-        while not registry.counts.waiting:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)
+        workers, registry_port = workers_of(running), httpx.URL(registry.url).port
+        customers = [0, 0]
+        async with asyncio.timeout(20):
+            while not registry.counts.waiting or sum(customers) < 20:
+                await asyncio.sleep(0.01)
+                customers = [connections(worker, from_port=running.port) for worker in workers]
+        await asyncio.sleep(0.5)  # for both workers to read what is asked of them
         assert registry.counts.requests == 1
+        owner, waiter = sorted((0, 1), key=lambda place: -connections(workers[place], to_port=registry_port))
+        assert connections(workers[waiter], to_port=registry_port) == 0
+        assert customers[waiter], "all came to one worker, which happens once in half a million"
         registry.behaviour = Behaviour()
-        for worker in workers_of(running):
-            # Whichever of the two holds the lease: with it gone, the other must ask by itself.
-            if registry.counts.requests == 1:
-                os.kill(worker, signal.SIGKILL)
-                await asyncio.sleep(1.5)
+        # Stopped, so that nobody succeeds the owner: a successor would free what it held.
+        running.process.send_signal(signal.SIGSTOP)
+        os.kill(workers[owner], signal.SIGKILL)
         statuses = await asyncio.gather(*asking)
-        assert set(statuses) <= {0, 200}
-        assert await ask(running, "7") == 200
+        assert (statuses.count(200), statuses.count(0)) == (customers[waiter], customers[owner])
+        assert registry.counts.requests == 2
+        running.process.send_signal(signal.SIGCONT)
 
 
 async def test_killing_workers_loses_no_service_and_no_answer() -> None:
@@ -192,6 +228,46 @@ async def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path) -> None:
         assert words in told
 
 
+async def test_a_refusal_is_told_once_however_many_workers_there_are(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    options = ("--workers", "8", "--cache-path", str(tmp_path / "link"), "--cache-size", "1M")
+    for _ in range(3):
+        status, told = await service.failing({"im": "http://127.0.0.1:1"}, *options, "--memory", "1G")
+        assert status == 2
+        assert told.count("\n") == 1, told
+        assert "symbolic link" in told
+
+
+async def test_workers_tell_what_was_found_before_they_began(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"not a cache" * 1000)
+    (tmp_path / "cache").chmod(0o600)
+    options = ("--workers", "3", "--cache-path", str(tmp_path / "cache"))
+    async with service.running({"im": "http://127.0.0.1:1"}, *options) as running:
+        assert sum("started anew" in line for line in running.lines) == 1
+
+
+async def test_a_successor_that_cannot_serve_stops_nobody_else(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    async with (
+        Registry(Behaviour(), COMPANIES) as registry,
+        service.running(
+            {"im": registry.url}, *ONCE, "--workers", "2", "--cache-path", str(cache), "--lame-duck", "0s"
+        ) as running,
+    ):
+        assert await ask(running, "1") == 200
+        cache.rename(tmp_path / "moved")  # both still have it
+        cache.symlink_to(tmp_path / "moved")
+        os.kill(workers_of(running)[0], signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while not any("cannot be replaced" in line for line in running.lines):
+                await asyncio.sleep(0.01)
+        assert len(workers_of(running)) == 1
+        assert await ask(running, "1") == 200
+        assert await ask(running, "2") == 200
+        assert await running.stop() == 0
+    assert any("symbolic link" in line for line in running.lines)
+
+
 async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path) -> None:
     cache = ("--cache-path", str(tmp_path / "cache"))
     async with (
@@ -205,6 +281,20 @@ async def test_one_file_for_services_that_agree_and_for_no_others(tmp_path: Path
         status, told = await service.failing({"gg": registry.url}, *cache)
         assert status == 2
         assert "in use by a service with another configuration" in told
+
+
+async def test_services_of_several_workers_share_a_flight_over_one_file(tmp_path: Path) -> None:
+    options = (*ONCE, "--workers", "2", "--deadline", "30s", "--cache-path", str(tmp_path / "cache"))
+    async with (
+        Registry(Behaviour(latency_median_ms=500), COMPANIES) as registry,
+        service.running({"im": registry.url}, *options) as first,
+        service.running({"im": registry.url}, *options) as second,
+    ):
+        statuses = await asyncio.gather(
+            *(ask(running, "1") for running in (first, second) for _ in range(10))
+        )
+        assert set(statuses) == {200}
+        assert registry.counts.requests == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a full disk, because only root may mount one")

@@ -112,8 +112,8 @@ impl Region {
 
     /// The region in the file at `path`, made if there is none: (region, what was found, in words).
     ///
-    /// `registries` are (country, base URL), in the order in which questions number them. Call it after the last fork:
-    /// a fork shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
+    /// `registries` are (country, base URL), in the order in which questions number them. Keep none open
+    /// over a fork, which shares the locks by which workers know each other alive. Raises :class:`RegionError`, in one sentence, for
     /// whatever keeps the file from being ours, whole and reserved; `ValueError` for lifetimes over 13 years.
     #[staticmethod]
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over what it extracted")]
@@ -185,8 +185,9 @@ impl Region {
     }
 
     /// Clears what is past its time in the next `buckets` buckets; returns how many records went.
-    fn sweep(&self, buckets: u32) -> u32 {
-        self.shared.sweep(buckets, clock::boot()).cleared
+    fn sweep(&self, py: Python<'_>, buckets: u32) -> u32 {
+        // Detached: from a disk 64 buckets take milliseconds. The core's region may be used by many threads at once.
+        py.detach(|| self.shared.sweep(buckets, clock::boot()).cleared)
     }
 
     /// What it holds, and totals since it was made, over all workers: see `backendify_core::region::Stats`.
