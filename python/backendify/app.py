@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.lease import Leases
-from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rss_bytes
+from backendify.memory import PHYSICAL_MEMORY, ROOT, Limit, Plan, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
@@ -180,12 +180,12 @@ def cache_path(settings: Settings, port: int) -> Path:
     return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
 
 
-def plan_memory(settings: Settings, cache: Path) -> Plan:
-    """Share out the limit that is found or given.
+def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
+    """Share out the limit that is found or given; `root` is where the kernel's own files are looked for.
 
     Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file in no directory.
     """
-    limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit()
+    limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit(root)
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
     unasked_bytes = CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY else None
     return plan(

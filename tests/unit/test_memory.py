@@ -20,19 +20,10 @@ from backendify.memory import (
     rss_bytes,
     size_text,
 )
+from cgroups import RECORDED, lay_out
 
-RECORDED = Path(__file__).with_name("cgroups")
 POD = "/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5a0f.slice"
 MACHINE = Limit(996_624 * KIB, "physical memory")
-
-
-def lay_out(name: str, root: Path) -> Path:
-    """Turn a recording into files under `root`."""
-    for entry in (RECORDED / f"{name}.txt").read_text().removeprefix("== ").split("\n== "):
-        path, _, text = entry.partition("\n")
-        (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-        (root / path.lstrip("/")).write_text(text)
-    return root
 
 
 LIMITS = {
