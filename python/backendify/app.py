@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
 from backendify.lease import Leases
-from backendify.memory import PHYSICAL_MEMORY, ROOT, Limit, Plan, find_limit, plan, rss_bytes
+from backendify.memory import PHYSICAL_MEMORY, ROOT, Plan, at_most, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
@@ -181,15 +181,17 @@ def cache_path(settings: Settings, port: int) -> Path:
 
 
 def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
-    """Share out the limit that is found or given; `root` is where the kernel's own files are looked for.
+    """Share out the lower of what is found and what is asked for; `root` is where the kernel's own files are.
 
     Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file in no directory.
     """
-    limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit(root)
+    limit = find_limit(root)
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
-    unasked_bytes = CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY else None
+    unasked_bytes = (
+        CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY and not settings.memory_bytes else None
+    )
     return plan(
-        limit,
+        at_most(limit, settings.memory_bytes) if settings.memory_bytes else limit,
         cache_size=settings.cache_bytes or unasked_bytes,
         region_is_memory=_core.is_memory(os.fspath(cache.parent)),
         workers=settings.workers,

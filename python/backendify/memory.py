@@ -6,7 +6,7 @@ answers nobody. Units are bytes; texts write them as users do, `64M` for 64 MiB.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -153,6 +153,20 @@ def find_limit(root: Path = ROOT) -> Limit:
     if not limits:
         return Limit(None, f"assuming {size_text(ASSUMED_LIMIT_BYTES)}")
     return Limit(*min(limits, key=itemgetter(0)))
+
+
+def at_most(found: Limit, asked_bytes: int) -> Limit:
+    """Take the lower of the limit that is found and the one that is asked for with `--memory`.
+
+    The kernel holds to its own, whatever is asked for: a plan for more is a process that it kills.
+    """
+    if found.bytes is None:
+        return Limit(asked_bytes, "--memory")
+    if found.bytes < asked_bytes:
+        return replace(found, source=f"{found.source}, under --memory {size_text(asked_bytes)}")
+    if found.bytes > asked_bytes:
+        return Limit(asked_bytes, f"--memory, under {size_text(found.bytes)} of {found.source}")
+    return found
 
 
 def current_bytes(root: Path = ROOT) -> int:

@@ -151,7 +151,7 @@ class Settings:
     memory_bytes: int | None = _option(
         Maybe(Size("64M", "1T"), none="auto"),
         "auto",
-        "Plan for this memory limit; auto: the one that is found.",
+        "Plan for this memory limit, or the one that is found if that is lower; auto: the one that is found.",
     )
     registry_ca: Path | None = _option(
         Maybe(AuthorityFile(), none="off"), "off", "Trust these certificate authorities too, for registries."
