@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
+from backendify.cache_file import check_place
 from backendify.lease import Leases
 from backendify.memory import PHYSICAL_MEMORY, ROOT, Plan, at_most, find_limit, plan, rss_bytes
 from backendify.metrics import Counters, StatsD
@@ -175,16 +175,12 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def cache_path(settings: Settings, port: int) -> Path:
-    """Name the cache's file: one a port, so that a service finds its own again."""
-    return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
-
-
 def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
     """Share out the lower of what is found and what is asked for; `root` is where the kernel's own files are.
 
-    Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file in no directory.
+    Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file that could not be.
     """
+    check_place(cache)
     limit = find_limit(root)
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
     unasked_bytes = (

@@ -20,7 +20,8 @@ from granian.server.embed import Server
 from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
-from backendify.app import Service, cache_path, plan_memory
+from backendify.app import Service, plan_memory
+from backendify.cache_file import cache_path
 from backendify.lane import LaneClosed, SpawnTarget, open_lane
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.rsgi import over_rsgi
@@ -58,9 +59,8 @@ def run(settings: Settings) -> int:
     except NotEnoughMemory as error:
         return _refuse(str(error), 2)
     except OSError as error:
-        return _refuse(
-            f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2
-        )
+        wanted = "expected a file in a directory that is there and can be written"
+        return _refuse(f"--cache-path: {error.strerror}: {error.filename}; {wanted}", 2)
 
     # Before the workers are forked: they inherit it.
     ledger = _core.Ledger(len(settings.registries)) if settings.workers > 1 else None

@@ -143,7 +143,8 @@ class Settings:
     cache_path: Path | None = _option(
         Maybe(File(), none="auto"),
         "auto",
-        "The cache's file, shared by all workers and kept over restarts; auto: /tmp/backendify-PORT.cache.",
+        "The cache's file, shared by all workers and kept over restarts; "
+        "auto: backendify-PORT.cache in TMPDIR, else in /tmp.",
     )
     workers: int = _option(
         Count(1, WORKERS_MAX), "1", "Worker processes that share the port and the cache; one a CPU is right."

@@ -1,0 +1,70 @@
+"""Where the cache's file lies, and what is told when it cannot."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import service
+
+NOBODY = {"im": "http://127.0.0.1:1"}
+
+
+@contextlib.asynccontextmanager
+async def mounted(folder: Path, options: str) -> AsyncIterator[None]:
+    """Have a tmpfs there."""
+    if os.geteuid():
+        pytest.skip("NOT TESTED: a file system of its own, because only root may mount one")
+    mount = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
+    if await mount.wait():
+        pytest.skip("NOT TESTED: a file system of its own, because this system lets nobody mount one")
+    try:
+        yield
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", str(folder))).wait()
+
+
+async def refused(*options: str) -> str:
+    """Start a service that must refuse in one line, with status 2: the line."""
+    status, told = await service.failing(NOBODY, *options)
+    assert status == 2, told
+    assert told.count("\n") == 1, told
+    assert told.startswith("backendify: --cache-path: ")
+    return told
+
+
+async def test_a_temporary_directory_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    for port in ("0", str(service.free_port())):
+        assert f"No such file or directory: {tmp_path / 'none'}" in await refused("--port", port)
+
+
+async def test_a_file_system_that_is_read_only_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fixed"
+    folder.mkdir()
+    async with mounted(folder, "size=1m,ro"):
+        assert f"Read-only file system: {folder};" in await refused("--cache-path", str(folder / "cache"))
+        monkeypatch.setenv("TMPDIR", str(folder))
+        for port in ("0", str(service.free_port())):
+            assert f"Read-only file system: {folder}" in await refused("--port", port)
+
+
+async def test_the_file_is_where_the_documentation_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    port = service.free_port()
+    automatic = ("--cache-path", "auto", "--cache-size", "1M", "--lame-duck", "0s")
+    async with service.running(NOBODY, *automatic, "--port", str(port)) as running:
+        file = tmp_path / f"backendify-{port}.cache"
+        assert file.exists()
+        assert any(f"cache: {file}, " in line for line in running.lines)
+        assert await running.stop() == 0
+    assert file.exists(), "a service on this port finds it again"
