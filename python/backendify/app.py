@@ -9,9 +9,19 @@ from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
-from backendify.cache_file import check_place
+from backendify.cache_file import Place, look_at
 from backendify.lease import Leases
-from backendify.memory import PHYSICAL_MEMORY, ROOT, Plan, at_most, find_limit, plan, rss_bytes
+from backendify.memory import (
+    PHYSICAL_MEMORY,
+    REGION_BYTES_MAX,
+    ROOT,
+    Limit,
+    Plan,
+    at_most,
+    find_limit,
+    plan,
+    rss_bytes,
+)
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
@@ -25,6 +35,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 SERVER_ERROR = 500
 CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
+FREE_PERCENT = 75  # of what is free where the file is: it is others' too
 
 
 class Service:
@@ -180,15 +191,22 @@ def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
 
     Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file that could not be.
     """
-    check_place(cache)
-    limit = find_limit(root)
+    return plan_at(look_at(cache), find_limit(root), settings)
+
+
+def plan_at(place: Place, limit: Limit, settings: Settings) -> Plan:
+    """Share out what was found."""
+    auto_bytes_max = REGION_BYTES_MAX
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
-    unasked_bytes = (
-        CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY and not settings.memory_bytes else None
-    )
+    if limit.source == PHYSICAL_MEMORY and not settings.memory_bytes:
+        auto_bytes_max = CACHE_BYTES_UNASKED
+    if place.free_bytes is not None:
+        auto_bytes_max = min(auto_bytes_max, place.free_bytes * FREE_PERCENT // 100)
     return plan(
         at_most(limit, settings.memory_bytes) if settings.memory_bytes else limit,
-        cache_size=settings.cache_bytes or unasked_bytes,
-        region_is_memory=_core.is_memory(os.fspath(cache.parent)),
+        cache_size=settings.cache_bytes,
+        auto_bytes_max=auto_bytes_max,
+        file_bytes=place.file_bytes,
+        region_is_memory=place.is_memory,
         workers=settings.workers,
     )

@@ -1,10 +1,29 @@
-"""Where the cache's file lies."""
+"""Where the cache's file lies, and what room it has there."""
 
 import errno
 import os
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
+from backendify import _core
 from backendify.settings import Settings
+
+_BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's are (stat(2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What is found where the file is to be."""
+
+    is_memory: bool
+    """Whether its pages count as memory (tmpfs), or are the kernel's to drop (a disk)."""
+    file_bytes: int = 0
+    """The size of the file that is there, 0 for none."""
+    taken_bytes: int = 0
+    """What that one takes up; less than its size when it has holes."""
+    free_bytes: int | None = None
+    """What a file may take up there at most, the one that is there counted as gone; none where nothing tells."""
 
 
 def cache_path(settings: Settings, port: int) -> Path:
@@ -12,14 +31,31 @@ def cache_path(settings: Settings, port: int) -> Path:
     return settings.cache_path or _temporary_folder() / f"backendify-{port}.cache"
 
 
-def check_place(cache: Path) -> None:
-    """Raise OSError, with the name of what is missing, where no such file could be."""
-    flags = os.statvfs(cache.parent).f_flag
+def look_at(cache: Path) -> Place:
+    """Find out what room this file has. Raises OSError, with the name of what is missing, where it could not be."""
+    folder = os.fspath(cache.parent)
+    room = os.statvfs(folder)
+    file_bytes, taken_bytes = _size(cache)
     # A file that is there may be written where none could be made: a volume of one file.
-    if cache.exists() or os.access(cache.parent, os.W_OK | os.X_OK):
-        return
-    number = errno.EROFS if flags & os.ST_RDONLY else errno.EACCES
-    raise OSError(number, os.strerror(number), os.fspath(cache.parent))
+    if not cache.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        number = errno.EROFS if room.f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number), folder)
+    return Place(
+        is_memory=_core.is_memory(folder),
+        file_bytes=file_bytes,
+        taken_bytes=taken_bytes,
+        # A tmpfs without a bound says that it has no blocks at all.
+        free_bytes=room.f_bavail * room.f_frsize + taken_bytes if room.f_blocks else None,
+    )
+
+
+def _size(cache: Path) -> tuple[int, int]:
+    """Measure the file that is there: its size, and what it takes up."""
+    try:
+        found = cache.lstat()
+    except OSError:
+        return 0, 0
+    return (found.st_size, found.st_blocks * _BLOCK_BYTES) if stat.S_ISREG(found.st_mode) else (0, 0)
 
 
 def _temporary_folder() -> Path:

@@ -84,9 +84,18 @@ class Plan:
         )
 
 
-def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, workers: int = 1) -> Plan:
-    """Share a limit out. `cache_size` is the region's size in bytes, none to choose one.
+def plan(  # noqa: PLR0913 - each is one fact, and named
+    limit: Limit,
+    *,
+    cache_size: int | None,
+    region_is_memory: bool,
+    workers: int = 1,
+    auto_bytes_max: int = REGION_BYTES_MAX,
+    file_bytes: int = 0,
+) -> Plan:
+    """Share a limit out. `cache_size` is the region's size in bytes, none to choose one of `auto_bytes_max` at most.
 
+    `file_bytes` is the size of the file that is there: it is kept where it is nearly what would be chosen.
     :class:`NotEnoughMemory` when the parts cannot have what they need at least.
     """
     limit_bytes = ASSUMED_LIMIT_BYTES if limit.bytes is None else limit.bytes
@@ -106,7 +115,10 @@ def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, worker
     for_region = max(for_region // MIB * MIB, REGION_BYTES_MIN)
     region_bytes = cache_size
     if region_bytes is None:
-        region_bytes = for_region if region_is_memory else REGION_BYTES_MAX
+        region_bytes = min(for_region, auto_bytes_max) if region_is_memory else auto_bytes_max
+        region_bytes = max(region_bytes // MIB * MIB, REGION_BYTES_MIN)
+        if _is_near(file_bytes, region_bytes) and (not region_is_memory or file_bytes <= for_region_max):
+            region_bytes = file_bytes
     if region_is_memory:
         for_region = region_bytes
         if for_region > for_region_max:
@@ -128,6 +140,11 @@ def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, worker
         fetches_max=fetches_max,
         headroom_bytes=limit_bytes - taken,
     )
+
+
+def _is_near(file_bytes: int, chosen_bytes: int) -> bool:
+    """Whether a file that is there is at most a quarter off: room varies, and a new size loses all that it holds."""
+    return max(REGION_BYTES_MIN, chosen_bytes * 3 // 4) <= file_bytes <= chosen_bytes * 5 // 4
 
 
 def size_text(size: int) -> str:

@@ -68,3 +68,18 @@ async def test_the_file_is_where_the_documentation_says(
         assert any(f"cache: {file}, " in line for line in running.lines)
         assert await running.stop() == 0
     assert file.exists(), "a service on this port finds it again"
+
+
+async def test_a_small_file_system_holds_a_smaller_cache(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    cache = ("--cache-path", str(folder / "cache"), "--cache-size", "auto", "--lame-duck", "0s")
+    async with mounted(folder, "size=20m"):
+        for found in ("new", "with what it held"):
+            async with service.running(NOBODY, *cache) as running:
+                assert any("service, 15M cache in memory" in line for line in running.lines), running.lines
+                assert any(f"cache: {folder / 'cache'}, {found}" in line for line in running.lines)
+                assert await running.stop() == 0
+            (folder / "other").write_bytes(b"x" * (1 << 20))
+        status, told = await service.failing(NOBODY, *cache, "--cache-size", "30M")
+        assert (status, "no room" in told) == (2, True), "asked for by number"
