@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -196,6 +197,9 @@ def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
 
 def plan_at(place: Place, limit: Limit, settings: Settings) -> Plan:
     """Share out what was found."""
+    if place.is_memory:
+        # The plan has it as the cache, whether it is there already or not.
+        limit = replace(limit, held_bytes=max(0, limit.held_bytes - place.taken_bytes))
     auto_bytes_max = REGION_BYTES_MAX
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
     if limit.source == PHYSICAL_MEMORY and not settings.memory_bytes:

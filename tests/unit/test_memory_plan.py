@@ -10,7 +10,7 @@ import pytest
 from backendify import _core
 from backendify.app import plan_at, plan_memory
 from backendify.cache_file import Place, look_at
-from backendify.memory import KIB, MIB, Limit, NotEnoughMemory
+from backendify.memory import CONNECTION_BYTES, FETCH_BYTES, KIB, MIB, WAITER_BYTES, Limit, NotEnoughMemory
 from backendify.settings import Settings
 from cgroups import lay_out
 
@@ -137,3 +137,49 @@ def test_what_is_there_counts_as_room_for_itself(tmp_path: Path) -> None:
     assert 4 * MIB <= found.taken_bytes < 5 * MIB
     (tmp_path / "link").symlink_to(tmp_path / "cache")
     assert look_at(tmp_path / "link").file_bytes == 0, "the region does not follow it"
+
+
+STATS = {
+    "v1-docker-private": "sys/fs/cgroup/memory/memory.stat",
+    "v2-docker-private": "sys/fs/cgroup/memory.stat",
+}
+
+
+def hold(root: Path, stat: str, held_bytes: int) -> None:
+    """Have the group hold so much in a tmpfs, and a lot of a disk's pages, which the kernel drops when it must."""
+    text = (root / stat).read_text()
+    for name in ("shmem", "total_shmem"):
+        text = text.replace(f"{name} 0", f"{name} {held_bytes}")
+    for name in ("cache 2080768", "file 0"):
+        text = text.replace(name, f"{name.split()[0]} {100 * MIB + held_bytes}")
+    (root / stat).write_text(text)
+
+
+@pytest.mark.parametrize("name", STATS)
+def test_what_the_group_holds_in_a_tmpfs_is_not_free(name: str, tmp_path: Path, in_memory: Path) -> None:
+    """The cache of a service on another port, in a container of 128 MB: together they stay under it."""
+    root = lay_out(name, tmp_path)
+    hold(root, STATS[name], 44 * MIB)
+    made = plan_memory(Settings(), in_memory, root)
+    assert made.region_bytes < 20 * MIB
+    assert made.line().startswith(
+        f"memory: limit 128M ({made.limit.source}), 44M of it held already (tmpfs): "
+    )
+    parts = made.base_bytes + made.region_bytes + 44 * MIB + made.headroom_bytes
+    parts += made.fetches_max * FETCH_BYTES + (made.connections_max * (CONNECTION_BYTES + WAITER_BYTES))
+    assert parts == 128 * MIB
+    assert made.headroom_bytes * 10 >= 128 * MIB
+
+
+@pytest.mark.parametrize("name", STATS)
+def test_a_restart_finds_the_file_it_left_and_its_size(name: str, tmp_path: Path, in_memory: Path) -> None:
+    root = lay_out(name, tmp_path)
+    first = plan_memory(Settings(), in_memory, root)
+    in_memory.write_bytes(b"x" * first.region_bytes)
+    for others_bytes in (0, 4_096, 3 * MIB):
+        root = lay_out(name, tmp_path)
+        hold(root, STATS[name], first.region_bytes + others_bytes)
+        again = plan_memory(Settings(), in_memory, root)
+        assert again.limit.held_bytes == others_bytes
+        assert again.region_bytes == first.region_bytes
+    assert "3M of it held already" in again.line()
