@@ -1,14 +1,19 @@
-"""Where the cache's file lies, and what room it has there."""
+"""Where the cache's file lies, what room it has there, and when it is removed."""
 
+import contextlib
 import errno
+import fcntl
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from backendify import _core
 from backendify.settings import Settings
 
+_ONCE = "backendify-once-"
 _BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's are (stat(2))
 
 
@@ -29,6 +34,46 @@ class Place:
 def cache_path(settings: Settings, port: int) -> Path:
     """Name the cache's file: one a port, so that a service finds its own again."""
     return settings.cache_path or _temporary_folder() / f"backendify-{port}.cache"
+
+
+@contextlib.contextmanager
+def cache_file(settings: Settings, port: int) -> Iterator[Path]:
+    """Name the cache's file for as long as the service runs.
+
+    With any free port (0) and no path, no later service would find it again: it is removed at the end, and those that
+    killed services left are removed at the start.
+    """
+    if settings.cache_path or settings.port:
+        yield cache_path(settings, port)
+        return
+    folder = _temporary_folder()
+    for left in folder.glob(f"{_ONCE}*.cache"):
+        _remove_unused(left)
+    descriptor, name = tempfile.mkstemp(prefix=_ONCE, suffix=".cache", dir=folder)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        _remove(Path(name))
+
+
+def _remove_unused(cache: Path) -> None:
+    """Remove a file that no process has: whoever uses one shares the lock on its first byte (docs/region-format.md)."""
+    with contextlib.suppress(OSError):  # another user's, in use, or gone meanwhile
+        descriptor = os.open(cache, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+            # Who has just made it and not locked it yet finds it gone, and makes it again.
+            _remove(cache)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(cache: Path) -> None:
+    """Remove the file, and what workers who were killed left beside it."""
+    for path in (cache, *cache.parent.glob(f"{cache.name}.*")):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def look_at(cache: Path) -> Place:

@@ -21,7 +21,7 @@ from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
 from backendify.app import Service, plan_memory
-from backendify.cache_file import cache_path
+from backendify.cache_file import cache_file
 from backendify.lane import LaneClosed, SpawnTarget, open_lane
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.rsgi import over_rsgi
@@ -47,12 +47,17 @@ class CannotListenError(Exception):
         super().__init__(f"cannot listen on {address}: {reason}")
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT: the process's exit status."""
+def run(settings: Settings, *, port: int = 0) -> int:
+    """Serve until SIGTERM or SIGINT: the process's exit status. `port` is the one that was chosen already, if any."""
+    with contextlib.ExitStack() as at_end:
+        return _run(settings, port or settings.port, at_end)
+
+
+def _run(settings: Settings, port: int, at_end: contextlib.ExitStack) -> int:
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        address = _free_address(settings.host, settings.port)
-        cache = cache_path(settings, address.port)
+        address = _free_address(settings.host, port)
+        cache = at_end.enter_context(cache_file(settings, address.port))
         plan = plan_memory(settings, cache)
     except CannotListenError as error:
         return _refuse(str(error), 1)

@@ -144,7 +144,7 @@ class Settings:
         Maybe(File(), none="auto"),
         "auto",
         "The cache's file, shared by all workers and kept over restarts; "
-        "auto: backendify-PORT.cache in TMPDIR, else in /tmp.",
+        "auto: backendify-PORT.cache in TMPDIR, else in /tmp; with port 0 a file that is removed at the end.",
     )
     workers: int = _option(
         Count(1, WORKERS_MAX), "1", "Worker processes that share the port and the cache; one a CPU is right."

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,3 +86,70 @@ async def test_a_small_file_system_holds_a_smaller_cache(tmp_path: Path) -> None
             (folder / "other").write_bytes(b"x" * (1 << 20))
         status, told = await service.failing(NOBODY, *cache, "--cache-size", "30M")
         assert (status, "no room" in told) == (2, True), "asked for by number"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_file_that_nobody_could_find_again_is_removed(
+    workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service on any free port leaves nothing; one that is killed leaves it to the next that starts so."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    once = (
+        "--port",
+        "0",
+        "--cache-path",
+        "auto",
+        "--cache-size",
+        "1M",
+        "--lame-duck",
+        "0s",
+        "--workers",
+        workers,
+    )
+    (tmp_path / "backendify-9000.cache").write_bytes(b"of a service that is just not running")
+    async with service.running(NOBODY, *once) as killed, service.running(NOBODY, *once) as beside:
+        await killed.stop(signal.SIGKILL)
+        assert killed.reading
+        await killed.reading  # until its workers have ended too
+        assert _cache_of(killed) in _names(tmp_path)
+        async with service.running(NOBODY, *once) as third:
+            there = {name for name in _names(tmp_path) if name.endswith(".cache")}
+            assert there == {"backendify-9000.cache", _cache_of(beside), _cache_of(third)}
+            assert await third.stop() == 0
+        assert await beside.stop(signal.SIGINT) == 0
+    assert _names(tmp_path) == ["backendify-9000.cache"]
+
+
+async def test_a_service_that_refuses_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    options = ("--cache-path", "auto", "--memory", "64M", "--workers", "9")
+    assert (await service.failing(NOBODY, *options))[0] == 2
+    assert _names(tmp_path) == []
+
+
+async def test_the_demo_on_any_port_leaves_nothing(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "backendify", "demo", "--port", "0", "--admin", "off", "--lame-duck", "0s"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stderr
+    async with asyncio.timeout(30):
+        while b"listens on" not in (line := await process.stderr.readline()):
+            assert line, "it ended"
+        assert len(_names(tmp_path)) == 1
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert _names(tmp_path) == []
+
+
+def _cache_of(running: service.Service) -> str:
+    """Read the name of its file from what it tells at start."""
+    found = re.search(r"cache: \S+/(backendify-\S+\.cache), ", "".join(running.lines))
+    assert found, running.lines
+    return found[1]
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
