@@ -19,7 +19,8 @@ def create_app() -> "App":
     of Rust is an ASGI 3 callable. Raises :class:`backendify.settings.BadSettings` for what is wrong in the environment.
     """
     # Here, so that `backendify --help` need not import the client.
-    from backendify.app import Service, cache_path, plan_memory  # noqa: PLC0415
+    from backendify.app import Service, plan_memory  # noqa: PLC0415
+    from backendify.cache_file import cache_path  # noqa: PLC0415
     from backendify.configuration import read  # noqa: PLC0415
 
     settings = read({}, os.environ)

@@ -2,16 +2,27 @@
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from backendify import _core
 from backendify.admin import CacheStats, RegistryStats, Stats
+from backendify.cache_file import Place, look_at
 from backendify.lease import Leases
-from backendify.memory import PHYSICAL_MEMORY, Limit, Plan, find_limit, plan, rss_bytes
+from backendify.memory import (
+    PHYSICAL_MEMORY,
+    REGION_BYTES_MAX,
+    ROOT,
+    Limit,
+    Plan,
+    at_most,
+    find_limit,
+    plan,
+    rss_bytes,
+)
 from backendify.metrics import Counters, StatsD
 from backendify.miss import Asking
 from backendify.settings import Settings
@@ -25,6 +36,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 SERVER_ERROR = 500
 CACHE_BYTES_UNASKED = 64 << 20  # 1.5 million companies
+FREE_PERCENT = 75  # of what is free where the file is: it is others' too
 
 
 class Service:
@@ -176,11 +188,6 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def cache_path(settings: Settings, port: int) -> Path:
-    """Name the cache's file: one a port, so that a service finds its own again."""
-    return settings.cache_path or Path(tempfile.gettempdir()) / f"backendify-{port}.cache"
-
-
 def open_region(settings: Settings, plan: Plan, cache: Path) -> tuple[_core.Region, str]:
     """Open the cache: (region, what was found). Raises :class:`_core.RegionError`."""
     return _core.Region.open(
@@ -193,17 +200,30 @@ def open_region(settings: Settings, plan: Plan, cache: Path) -> tuple[_core.Regi
     )
 
 
-def plan_memory(settings: Settings, cache: Path) -> Plan:
-    """Share out the limit that is found or given.
+def plan_memory(settings: Settings, cache: Path, root: Path = ROOT) -> Plan:
+    """Share out the lower of what is found and what is asked for; `root` is where the kernel's own files are.
 
-    Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file in no directory.
+    Raises :class:`backendify.memory.NotEnoughMemory`, and OSError for a cache file that could not be.
     """
-    limit = Limit(settings.memory_bytes, "--memory") if settings.memory_bytes else find_limit()
+    return plan_at(look_at(cache), find_limit(root), settings)
+
+
+def plan_at(place: Place, limit: Limit, settings: Settings) -> Plan:
+    """Share out what was found."""
+    if place.is_memory:
+        # The plan has it as the cache, whether it is there already or not.
+        limit = replace(limit, held_bytes=max(0, limit.held_bytes - place.taken_bytes))
+    auto_bytes_max = REGION_BYTES_MAX
     # A machine's whole memory, or its disk, is nobody's to take: the cache grows there only when it is asked to.
-    unasked_bytes = CACHE_BYTES_UNASKED if limit.source == PHYSICAL_MEMORY else None
+    if limit.source == PHYSICAL_MEMORY and not settings.memory_bytes:
+        auto_bytes_max = CACHE_BYTES_UNASKED
+    if place.free_bytes is not None:
+        auto_bytes_max = min(auto_bytes_max, place.free_bytes * FREE_PERCENT // 100)
     return plan(
-        limit,
-        cache_size=settings.cache_bytes or unasked_bytes,
-        region_is_memory=_core.is_memory(os.fspath(cache.parent)),
+        at_most(limit, settings.memory_bytes) if settings.memory_bytes else limit,
+        cache_size=settings.cache_bytes,
+        auto_bytes_max=auto_bytes_max,
+        file_bytes=place.file_bytes,
+        region_is_memory=place.is_memory,
         workers=settings.workers,
     )

@@ -6,8 +6,7 @@ answers nobody. Units are bytes; texts write them as users do, `64M` for 64 MiB.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -55,6 +54,14 @@ class Limit:
     """None where nothing tells."""
     source: str
     """A file, an option, or words: where this was found."""
+    held_bytes: int = 0
+    """What its group already holds in tmpfs and shared memory: nobody is sure to give it back."""
+
+    def text(self) -> str:
+        """Say the limit, where it is from, and what is left of it."""
+        size = ASSUMED_LIMIT_BYTES if self.bytes is None else self.bytes
+        held = f", {size_text(self.held_bytes)} of it held already (tmpfs)" if self.held_bytes >= MIB else ""
+        return f"{size_text(size)} ({self.source}){held}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +81,37 @@ class Plan:
 
     def line(self) -> str:
         """Say in one line what was found and what was chosen."""
-        limit = "no limit found" if self.limit.bytes is None else f"limit {size_text(self.limit.bytes)}"
+        limit = (
+            f"no limit found ({self.limit.source})"
+            if self.limit.bytes is None
+            else f"limit {self.limit.text()}"
+        )
         place = "in memory" if self.region_is_memory else "on disk"
         return (
-            f"memory: {limit} ({self.limit.source}): {size_text(self.base_bytes)} service, "
+            f"memory: {limit}: {size_text(self.base_bytes)} service, "
             f"{size_text(self.region_bytes)} cache {place}, {self.connections_max} connections, "
             f"{self.waiters_max} waiting customers, {self.fetches_max} fetches, "
             f"{size_text(self.headroom_bytes)} headroom"
         )
 
 
-def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, workers: int = 1) -> Plan:
-    """Share a limit out. `cache_size` is the region's size in bytes, none to choose one.
+def plan(  # noqa: PLR0913 - each is one fact, and named
+    limit: Limit,
+    *,
+    cache_size: int | None,
+    region_is_memory: bool,
+    workers: int = 1,
+    auto_bytes_max: int = REGION_BYTES_MAX,
+    file_bytes: int = 0,
+) -> Plan:
+    """Share a limit out. `cache_size` is the region's size in bytes, none to choose one of `auto_bytes_max` at most.
 
+    `file_bytes` is the size of the file that is there: it is kept where it is nearly what would be chosen.
     :class:`NotEnoughMemory` when the parts cannot have what they need at least.
     """
     limit_bytes = ASSUMED_LIMIT_BYTES if limit.bytes is None else limit.bytes
     base_bytes = BASE_BYTES if workers == 1 else SUPERVISOR_BYTES + workers * BASE_BYTES
-    left = limit_bytes - base_bytes - limit_bytes * HEADROOM_PERCENT // 100
+    left = limit_bytes - limit.held_bytes - base_bytes - limit_bytes * HEADROOM_PERCENT // 100
     for_region_max = left - FETCHES_MIN * SHARE_BYTES
     if for_region_max < REGION_BYTES_MIN:
         raise NotEnoughMemory(_too_small(limit, limit_bytes, short_bytes=REGION_BYTES_MIN - for_region_max))
@@ -106,17 +126,20 @@ def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, worker
     for_region = max(for_region // MIB * MIB, REGION_BYTES_MIN)
     region_bytes = cache_size
     if region_bytes is None:
-        region_bytes = for_region if region_is_memory else REGION_BYTES_MAX
+        region_bytes = min(for_region, auto_bytes_max) if region_is_memory else auto_bytes_max
+        region_bytes = max(region_bytes // MIB * MIB, REGION_BYTES_MIN)
+        if _is_near(file_bytes, region_bytes) and (not region_is_memory or file_bytes <= for_region_max):
+            region_bytes = file_bytes
     if region_is_memory:
         for_region = region_bytes
         if for_region > for_region_max:
-            raise NotEnoughMemory(_too_large(region_bytes, for_region_max, limit, limit_bytes))
+            raise NotEnoughMemory(_too_large(region_bytes, for_region_max, limit))
 
     shares = (left - for_region) // SHARE_BYTES
     fetches_max = min(shares, FETCHES_MAX)
     connections_max = min(CONNECTIONS_PER_FETCH * shares, CONNECTIONS_MAX)
     waiters_max = min(WAITERS_PER_FETCH * shares, CONNECTIONS_MAX)
-    taken = base_bytes + (region_bytes if region_is_memory else 0)
+    taken = limit.held_bytes + base_bytes + (region_bytes if region_is_memory else 0)
     taken += fetches_max * FETCH_BYTES + connections_max * CONNECTION_BYTES + waiters_max * WAITER_BYTES
     return Plan(
         limit=limit,
@@ -128,6 +151,11 @@ def plan(limit: Limit, *, cache_size: int | None, region_is_memory: bool, worker
         fetches_max=fetches_max,
         headroom_bytes=limit_bytes - taken,
     )
+
+
+def _is_near(file_bytes: int, chosen_bytes: int) -> bool:
+    """Whether a file that is there is at most a quarter off: room varies, and a new size loses all that it holds."""
+    return max(REGION_BYTES_MIN, chosen_bytes * 3 // 4) <= file_bytes <= chosen_bytes * 5 // 4
 
 
 def size_text(size: int) -> str:
@@ -144,28 +172,35 @@ def find_limit(root: Path = ROOT) -> Limit:
 
     v1: `memory.limit_in_bytes`, and `hierarchical_memory_limit`, which knows of groups that a container
     cannot see. v2: `memory.max`, and `memory.high`, over which the kernel slows a group down more and more.
+    Lowest is what leaves least beside what is held already. That is `shmem` and nothing else: what a group has of a
+    disk's pages is the kernel's to drop, and what it has of its own comes and goes with its processes.
     `root` is where `proc` and `sys` are.
     """
     limits = [limit for folder in _groups(root) for limit in _limits(folder, root)]
     meminfo = _fields(root / "proc/meminfo")
     if "MemTotal:" in meminfo:
-        limits.append((meminfo["MemTotal:"] * KIB, PHYSICAL_MEMORY))
+        limits.append((meminfo["MemTotal:"] * KIB, PHYSICAL_MEMORY, meminfo.get("Shmem:", 0) * KIB))
     if not limits:
         return Limit(None, f"assuming {size_text(ASSUMED_LIMIT_BYTES)}")
-    return Limit(*min(limits, key=itemgetter(0)))
+    return Limit(*min(limits, key=lambda limit: limit[0] - limit[2]))
 
 
-def current_bytes(root: Path = ROOT) -> int:
-    """Count what this process's control group holds that the kernel cannot drop: anonymous and shared.
+def at_most(found: Limit, asked_bytes: int) -> Limit:
+    """Take the lower of the limit that is found and the one that is asked for with `--memory`.
 
-    It is what brings the OOM killer. Every process of the group counts; without a group, this one alone.
+    The kernel holds to its own, whatever is asked for: a plan for more is a process that it kills.
     """
-    for folder in _groups(root):
-        stat = _fields(folder / "memory.stat")
-        for anonymous, shared in (("anon", "shmem"), ("total_rss", "total_shmem")):  # v2, v1
-            if anonymous in stat:
-                return stat[anonymous] + stat.get(shared, 0)
-    return rss_bytes(root)
+    if found.bytes is None:
+        return Limit(asked_bytes, "--memory")
+    if found.bytes < asked_bytes:
+        return replace(found, source=f"{found.source}, under --memory {size_text(asked_bytes)}")
+    if found.bytes > asked_bytes:
+        return Limit(
+            asked_bytes,
+            f"--memory, under {size_text(found.bytes)} of {found.source}",
+            held_bytes=max(0, found.held_bytes - (found.bytes - asked_bytes)),
+        )
+    return found
 
 
 def rss_bytes(root: Path = ROOT) -> int:
@@ -177,16 +212,13 @@ def rss_bytes(root: Path = ROOT) -> int:
 def _too_small(limit: Limit, limit_bytes: int, *, short_bytes: int) -> str:
     needed = limit_bytes + -(-short_bytes * 100 // (100 - HEADROOM_PERCENT))
     needed = -(-needed // MIB) * MIB
-    return (
-        f"a memory limit of {size_text(limit_bytes)} ({limit.source}) is too small: "
-        f"the service needs {size_text(needed)} at least"
-    )
+    return f"a memory limit of {limit.text()} is too small: the service needs {size_text(needed)} at least"
 
 
-def _too_large(region_bytes: int, region_bytes_max: int, limit: Limit, limit_bytes: int) -> str:
+def _too_large(region_bytes: int, region_bytes_max: int, limit: Limit) -> str:
     return (
         f"a cache of {size_text(region_bytes)} in memory does not fit a memory limit of "
-        f"{size_text(limit_bytes)} ({limit.source}): {size_text(region_bytes_max)} at most, "
+        f"{limit.text()}: {size_text(region_bytes_max)} at most, "
         f"more on a disk or with a higher limit"
     )
 
@@ -217,16 +249,19 @@ def _groups(root: Path) -> Iterator[Path]:
             yield mounted / group
 
 
-def _limits(folder: Path, root: Path) -> Iterator[tuple[int, str]]:
-    """Yield what a group allows, and the file that says so."""
+def _limits(folder: Path, root: Path) -> Iterator[tuple[int, str, int]]:
+    """Yield what a group allows, the file that says so, and what the group holds in tmpfs and shared memory."""
     place = f"/{folder.relative_to(root)}"
+    stat = _fields(folder / "memory.stat")
+    held_bytes = stat.get(
+        "total_shmem", stat.get("shmem", 0)
+    )  # v1 counts a group's children apart, v2 does not
     for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
         text = _read(folder / name).strip()
         if text.isdecimal():  # `max` is none
-            yield int(text), f"{place}/{name}"
-    stat = _fields(folder / "memory.stat")
+            yield int(text), f"{place}/{name}", held_bytes
     if "hierarchical_memory_limit" in stat:
-        yield stat["hierarchical_memory_limit"], f"{place}/memory.stat"
+        yield stat["hierarchical_memory_limit"], f"{place}/memory.stat", held_bytes
 
 
 def _fields(path: Path) -> dict[str, int]:

@@ -20,7 +20,8 @@ from granian.server.embed import Server
 from backendify import _core
 from backendify.address import Address
 from backendify.admin import Admin
-from backendify.app import Service, cache_path, open_region, plan_memory
+from backendify.app import Service, open_region, plan_memory
+from backendify.cache_file import cache_file
 from backendify.lane import LaneClosed, SpawnTarget, open_lane
 from backendify.memory import NotEnoughMemory, Plan
 from backendify.rsgi import over_rsgi
@@ -46,12 +47,17 @@ class CannotListenError(Exception):
         super().__init__(f"cannot listen on {address}: {reason}")
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT: the process's exit status."""
+def run(settings: Settings, *, port: int = 0) -> int:
+    """Serve until SIGTERM or SIGINT: the process's exit status. `port` is the one that was chosen already, if any."""
+    with contextlib.ExitStack() as at_end:
+        return _run(settings, port or settings.port, at_end)
+
+
+def _run(settings: Settings, port: int, at_end: contextlib.ExitStack) -> int:
     logging.basicConfig(level=logging.WARNING, format="backendify: %(message)s", stream=sys.stderr)
     try:
-        address = _free_address(settings.host, settings.port)
-        cache = cache_path(settings, address.port)
+        address = _free_address(settings.host, port)
+        cache = at_end.enter_context(cache_file(settings, address.port))
         plan = plan_memory(settings, cache)
         # Before the fork, so that a refusal is told once and not by each worker; and closed: a fork shares its locks.
         found = open_region(settings, plan, cache)[1] if settings.workers > 1 else None
@@ -60,9 +66,8 @@ def run(settings: Settings) -> int:
     except (NotEnoughMemory, _core.RegionError) as error:
         return _refuse(str(error), 2)
     except OSError as error:
-        return _refuse(
-            f"--cache-path: {error.strerror}: {cache}; expected a file in a directory that is there", 2
-        )
+        wanted = "expected a file in a directory that is there and can be written"
+        return _refuse(f"--cache-path: {error.strerror}: {error.filename}; {wanted}", 2)
 
     # Before the workers are forked: they inherit it.
     ledger = _core.Ledger(len(settings.registries)) if settings.workers > 1 else None

@@ -143,7 +143,8 @@ class Settings:
     cache_path: Path | None = _option(
         Maybe(File(), none="auto"),
         "auto",
-        "The cache's file, shared by all workers and kept over restarts; auto: /tmp/backendify-PORT.cache.",
+        "The cache's file, shared by all workers and kept over restarts; "
+        "auto: backendify-PORT.cache in TMPDIR, else in /tmp; with port 0 a file that is removed at the end.",
     )
     workers: int = _option(
         Count(1, WORKERS_MAX), "1", "Worker processes that share the port and the cache; one a CPU is right."
@@ -151,7 +152,7 @@ class Settings:
     memory_bytes: int | None = _option(
         Maybe(Size("64M", "1T"), none="auto"),
         "auto",
-        "Plan for this memory limit; auto: the one that is found.",
+        "Plan for this memory limit, or the one that is found if that is lower; auto: the one that is found.",
     )
     registry_ca: Path | None = _option(
         Maybe(AuthorityFile(), none="off"), "off", "Trust these certificate authorities too, for registries."

@@ -14,25 +14,15 @@ from backendify.memory import (
     WAITER_BYTES,
     Limit,
     NotEnoughMemory,
-    current_bytes,
     find_limit,
     plan,
     rss_bytes,
     size_text,
 )
+from cgroups import RECORDED, lay_out
 
-RECORDED = Path(__file__).with_name("cgroups")
 POD = "/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5a0f.slice"
 MACHINE = Limit(996_624 * KIB, "physical memory")
-
-
-def lay_out(name: str, root: Path) -> Path:
-    """Turn a recording into files under `root`."""
-    for entry in (RECORDED / f"{name}.txt").read_text().removeprefix("== ").split("\n== "):
-        path, _, text = entry.partition("\n")
-        (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-        (root / path.lstrip("/")).write_text(text)
-    return root
 
 
 LIMITS = {
@@ -65,21 +55,32 @@ def test_limits(name: str, tmp_path: Path) -> None:
 
 
 HELD = {
-    "v1-docker-private": ("memory", 225_280),
-    "v1-kubernetes-node": ("memory/kubepods/burstable/pod5a0f/77aa", 151_552),
-    "v2-high": ("system.slice/backendify.service", 151_552),
-    "v2-docker-private": (".", 155_648),
+    "v1-docker-private": "memory",
+    "v1-kubernetes-node": "memory/kubepods/burstable/pod5a0f/77aa",
+    "v2-high": "system.slice/backendify.service",
+    "v2-docker-private": ".",
 }
 
 
 @pytest.mark.parametrize("name", HELD)
 def test_what_a_group_holds(name: str, tmp_path: Path) -> None:
-    folder, held = HELD[name]
     root = lay_out(name, tmp_path)
-    assert current_bytes(root) == held
-    stat = root / "sys/fs/cgroup" / folder / "memory.stat"
+    assert find_limit(root).held_bytes == 0, "of a process's own, or of a disk"
+    stat = root / "sys/fs/cgroup" / HELD[name] / "memory.stat"
     stat.write_text(stat.read_text().replace("shmem 0", "shmem 4096"))
-    assert current_bytes(root) == held + 4_096
+    assert find_limit(root).held_bytes == 4_096
+
+
+def test_a_group_that_is_full_counts_before_a_smaller_one(tmp_path: Path) -> None:
+    root = lay_out("v2-nested-parent", tmp_path)
+    stat = root / "sys/fs/cgroup/system.slice/memory.stat"
+    assert find_limit(root) == LIMITS["v2-nested-parent"]
+    above = root / "sys/fs/cgroup"
+    (above / "memory.max").write_text(f"{128 * MIB}\n")
+    (above / "memory.stat").write_text(f"shmem {40 * MIB}\n")
+    assert find_limit(root) == Limit(128 * MIB, "/sys/fs/cgroup/memory.max", 40 * MIB)
+    stat.write_text(f"shmem {10 * MIB}\n")
+    assert find_limit(root).bytes == 96 * MIB
 
 
 def test_a_lower_limit_further_up_counts(tmp_path: Path) -> None:
@@ -105,7 +106,6 @@ def test_a_group_outside_of_the_namespace_is_not_looked_for(tmp_path: Path) -> N
 def test_where_nothing_tells(tmp_path: Path) -> None:
     assert find_limit(tmp_path) == Limit(None, "assuming 128M")
     assert rss_bytes(tmp_path) == 0
-    assert current_bytes(tmp_path) == 0
     assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 447
 
 
@@ -133,7 +133,6 @@ def test_of_this_process() -> None:
     held = bytearray(32 * MIB)
     held[:: 4 * KIB] = b"x" * (32 * MIB // (4 * KIB))
     assert rss_bytes() - before >= 30 * MIB
-    assert current_bytes() > 0
     assert (find_limit().bytes or 0) > 32 * MIB
 
 
@@ -186,6 +185,24 @@ def test_every_plan_adds_up_and_keeps_its_headroom(workers: int, *, in_memory: b
     assert planned > 0
 
 
+@pytest.mark.parametrize(
+    ("held_mib", "cache_size", "says"),
+    [
+        (
+            70,
+            None,
+            "a memory limit of 128M (a test), 70M of it held already (tmpfs) is too small: the service needs ",
+        ),
+        (60, 20 * MIB, "fit a memory limit of 128M (a test), 60M of it held already (tmpfs): 9.7M at most, "),
+    ],
+)
+def test_refusals_say_what_is_held_already(held_mib: int, cache_size: int | None, says: str) -> None:
+    limit = Limit(128 * MIB, "a test", held_mib * MIB)
+    with pytest.raises(NotEnoughMemory) as raised:
+        plan(limit, cache_size=cache_size, region_is_memory=True)
+    assert says in str(raised.value)
+
+
 TOO_SMALL = "a memory limit of {} (--memory) is too small: the service needs {} at least"
 TOO_LARGE = "a cache of 100M in memory does not fit a memory limit of 128M (--memory): 69M at most, {}"
 
@@ -224,7 +241,7 @@ def test_one_line_says_what_was_found_and_chosen() -> None:
     assert unknown.line().startswith(
         "memory: no limit found (assuming 128M): 45M service, 800M cache on disk, "
     )
-    assert asdict(unknown)["limit"] == {"bytes": None, "source": "assuming 128M"}
+    assert asdict(unknown)["limit"] == {"bytes": None, "source": "assuming 128M", "held_bytes": 0}
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def run(settings: Settings) -> int:
             registries = tuple(RegistryKind().parse(f"{country}={url}") for country, url in urls.items())
             sys.stdout.write(welcome(settings.host, port))
             sys.stdout.flush()
-            return server.run(replace(settings, port=port, registries=registries))
+            return server.run(replace(settings, registries=registries), port=port)
     except RuntimeError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:  # before the server took over the signals, or after it gave them back
