@@ -446,3 +446,32 @@ fn a_damaged_bucket_is_emptied_at_the_first_touch() {
     assert_eq!(region.stats().damaged, 1);
     check(&region);
 }
+
+/// A long id or name goes on in slots of its own, and what is written at their beginning may look like another key's entry.
+/// It is none, not even where the filter of fingerprints lets its slot through: above one whose fingerprint is 1.
+#[test]
+fn a_long_entry_is_never_another_keys_answer() {
+    let region = || region(2, DAY);
+    let any = region();
+    let is_1 = |key: Key<'_>| any.wanted(key).unwrap().1.fingerprint == 1;
+    let ids = |width: usize, tail: Vec<u8>| {
+        (0..100_000).map(move |number| [format!("{number:0width$}").into_bytes(), tail.clone()].concat())
+    };
+    let victim = ids(7, vec![]).find(|id| is_1(Key { registry: 2, id })).unwrap();
+    let stamp = [b'a'; 3];
+    let now = BootTime(u32::from_le_bytes([b'a', b'a', b'a', 0]) + 50);
+    let forged = [&[2, 1 | 7 << 3][..], &stamp, &victim, b"Forged Ltd"].concat();
+
+    // The head of an entry takes 5 bytes, and 2 more when its id is long.
+    let long = ids(255 - 7, forged.clone()).find(|id| is_1(key(id))).unwrap();
+    let short = ids(9, vec![]).find(|id| is_1(key(id))).unwrap();
+    let name = "x".repeat(255 - 5 - short.len()) + std::str::from_utf8(&forged).unwrap();
+    let mut page = Page::default();
+    for (id, record) in [(&long, Record::NotFound), (&short, company(&name))] {
+        let region = region();
+        assert_eq!(region.put(key(id), &record, now), Kept::Stored);
+        assert_eq!(region.get(Key { registry: 2, id: &victim }, now, &mut page), None, "nobody stored this");
+        assert_eq!(region.get(key(id), now, &mut page).unwrap().record, record);
+        check(&region);
+    }
+}
