@@ -30,6 +30,8 @@ mod map;
 #[cfg(not(feature = "shuttle"))]
 mod owners;
 mod page;
+#[cfg(not(feature = "shuttle"))]
+mod path;
 #[cfg(feature = "shuttle")]
 mod plain;
 mod registries;

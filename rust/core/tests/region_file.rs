@@ -10,6 +10,9 @@ use backendify_core::region::{
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const BYTES: usize = 256 << 10;
 const NOW: BootTime = BootTime(5000);
@@ -157,6 +160,43 @@ fn another_configuration_is_refused_while_the_file_is_in_use() {
         second.get(Key { registry: 1, id: &2_u32.to_le_bytes() }, NOW, &mut Page::default()).is_some();
     assert!(found, "the first is the second here");
     assert_eq!(count(&first, 0..100), 100);
+}
+
+/// Workers with another configuration come while the old service is still there, and wait for it to go: they all get the file.
+#[test]
+fn workers_wait_for_the_service_before_them() {
+    let path = directory("handover").join("region");
+    let registries = registries();
+    for (workers, round) in
+        [2_u64, 4].into_iter().flat_map(|workers| (0..3).map(move |round| (workers, round)))
+    {
+        // Again when this thread was kept from letting go until the others had given up.
+        while !hand_over(&path, &registries, workers, round) {}
+    }
+}
+
+fn hand_over(path: &Path, registries: &[Registry], workers: u64, round: u64) -> bool {
+    let base = options(registries);
+    let held = Region::open(path, &base).unwrap().0;
+    let (is_free, is_over) = (AtomicBool::new(false), Barrier::new(usize::try_from(workers).unwrap()));
+    std::thread::scope(|scope| {
+        let open = |worker| {
+            let (is_free, is_over) = (&is_free, &is_over);
+            move || {
+                let lifetimes = Lifetimes { ttl_ds: 1000, ..DAY };
+                let opened = Region::open(path, &OpenOptions { lifetimes, seed: [worker, round], ..base });
+                let is_early = opened.is_err() && !is_free.load(Ordering::SeqCst);
+                is_over.wait(); // nobody goes before all have come
+                assert!(is_early || opened.is_ok(), "{workers} workers, round {round}: {opened:?}");
+                !is_early
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(open(worker))).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        is_free.store(true, Ordering::SeqCst);
+        drop(held);
+        threads.into_iter().all(|thread| thread.join().unwrap())
+    })
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! The region as a whole: against a model, under threads, past its times, over damaged memory.
 
 use super::bucket::Resident;
-use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, VISITED};
+use super::file::{Vain, Wish};
+use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, USE_LOCK, VISITED};
+use super::lock::{Mode, try_lock};
 use super::sync::Ordering;
-use super::{BootTime, ENTRY_BYTES_MAX, Kept, PAGE_BYTES, Page, Region, RegionError};
+use super::{
+    BootTime, Difference, ENTRY_BYTES_MAX, Kept, OpenOptions, Opened, PAGE_BYTES, Page, Region, RegionError,
+};
 use crate::date::Timestamp;
 use crate::freshness::Lifetimes;
 use crate::key::Key;
@@ -474,4 +478,48 @@ fn a_long_entry_is_never_another_keys_answer() {
         assert_eq!(region.get(key(id), now, &mut page).unwrap().record, record);
         check(&region);
     }
+}
+
+/// Two who want the file as nobody has it yet, and look at it again and again while it is in use, never are what keeps it from
+/// each other: between their looks they hold nothing of it.
+#[test]
+fn who_waits_for_the_file_is_in_nobodys_way() {
+    let path = std::env::temp_dir().join(format!("backendify-wait-{}", std::process::id()));
+    let registries = [super::Registry::new(*b"ru", "http://localhost:9001")];
+    let bytes = HEADER_BYTES + 2 * PAGE_BYTES;
+    let options = |ttl_ds, seed| OpenOptions {
+        bytes,
+        lifetimes: Lifetimes { ttl_ds, ..DAY },
+        registries: &registries,
+        boot_id: [7; 16],
+        seed: [seed, 2],
+    };
+    let (held, _) = Region::open(&path, &options(864_000, 1)).unwrap();
+    let wanted = [options(1000, 2), options(1000, 3)];
+    let look = |options| Wish { path: &path, options, buckets: 2, words: bytes / 8 }.look().unwrap();
+    for options in &wanted {
+        assert_eq!(look(options).unwrap_err(), Vain::InUse(Difference::Lifetimes));
+    }
+    drop(held);
+    let first = look(&wanted[1]).unwrap();
+    assert_eq!(first.opened, Opened::Attached);
+    let second = look(&wanted[0]).unwrap();
+    assert_eq!(second.opened, Opened::Attached);
+    drop((first, second));
+
+    // Its maker died, before he had begun or later, and somebody else looks at it at the same moment.
+    for length in [0, bytes as u64] {
+        let other = std::fs::File::options().write(true).open(&path).unwrap();
+        other.set_len(0).unwrap();
+        other.set_len(length).unwrap();
+        assert!(try_lock(&other, USE_LOCK, Mode::Exclusive).unwrap());
+        assert_eq!(look(&wanted[0]).unwrap_err(), Vain::Unfinished, "being made");
+        drop(other);
+        let other = std::fs::File::open(&path).unwrap();
+        assert!(try_lock(&other, USE_LOCK, Mode::Shared).unwrap());
+        assert_eq!(look(&wanted[0]).unwrap_err(), Vain::Unfinished, "{length}");
+        drop(other);
+        assert_ne!(look(&wanted[1]).unwrap().opened, Opened::Attached);
+    }
+    std::fs::remove_file(&path).unwrap();
 }
