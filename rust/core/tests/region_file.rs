@@ -379,6 +379,28 @@ fn pages_of_another_version_of_the_file_are_dropped_or_right() {
     }
 }
 
+/// A page may be newer than the header, or damaged, and name as its holder whoever would have come next.
+#[test]
+fn a_bucket_is_not_held_by_those_who_come() {
+    let path = directory("named").join("region");
+    fill(&open(&path).unwrap().0, 0..500);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    for round in 0..5 {
+        let mut generation = [0; 8];
+        for page in 16..BYTES as u64 / 4096 {
+            let place = 1 + page % 2;
+            file.read_exact_at(&mut generation, 3 * 4096 + place * 128 + 15 * 8).unwrap();
+            let next = u64::from_ne_bytes(generation) + 1 + page / 2 % 3;
+            file.write_all_at(&((next & 0xff_ffff) << 8 | place).to_ne_bytes(), page * 4096).unwrap();
+        }
+        let workers = [open(&path).unwrap().0, open(&path).unwrap().0];
+        for (worker, ids) in workers.iter().zip([0..500, 500..1000]) {
+            fill(worker, ids.clone());
+            assert_eq!(count(worker, ids), 500, "round {round}");
+        }
+    }
+}
+
 #[test]
 fn a_file_with_holes_is_filled_before_it_is_used() {
     let path = directory("holes").join("region");

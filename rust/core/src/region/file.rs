@@ -6,7 +6,7 @@
 use super::age::Ages;
 use super::error::{Difference, RegionError};
 use super::identity::{Identity, Rebuild};
-use super::layout::{Owner, USE_LOCK, fold};
+use super::layout::{Owner, USE_LOCK};
 use super::lock::{Mode, try_lock};
 use super::map::Mapping;
 use super::owners;
@@ -15,6 +15,7 @@ use crate::freshness::Lifetimes;
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use nix::sys::stat::fstat;
+use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub struct OpenOptions<'a> {
     pub registries: &'a [Registry],
     /// Different after each start of the machine.
     pub boot_id: [u8; 16],
-    /// Unpredictable, and another each time: used when the file is made, and while it is not to be had.
+    /// Unpredictable, and another each time: used when nobody else has the file, and for how long to wait while somebody has.
     pub seed: [u64; 2],
 }
 
@@ -128,8 +129,8 @@ impl Wish<'_> {
     /// other from being alone with the file, do not meet again: who was forked has his parent's seed, but no other's number.
     fn pause(&self, look: u32) -> Duration {
         let [seed, other] = self.options.seed;
-        let mixed = seed ^ u64::from(std::process::id()) << 32 ^ u64::from(look);
-        let lot = fold(u128::from(mixed).wrapping_mul(u128::from(other | 1)));
+        let process = u64::from(std::process::id());
+        let lot = SipHasher13::new_with_keys(seed ^ process, other).hash(&look.to_le_bytes());
         Duration::from_micros(PAUSE_US + lot % PAUSE_US)
     }
 
@@ -192,6 +193,7 @@ impl Wish<'_> {
                 (mapping, identity, members, opened)
             }
         };
+        owners::begin(&mapping, self.options.seed);
         try_lock(file, USE_LOCK, Mode::Shared).map_err(|error| self.system(error))?;
         self.finish(mapping, identity, members, opened)
     }
