@@ -14,6 +14,7 @@ use super::registries::{Member, Registry, Table};
 use crate::freshness::Lifetimes;
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
+use nix::libc;
 use nix::sys::stat::fstat;
 use siphasher::sip::SipHasher13;
 use std::fs::File;
@@ -62,6 +63,9 @@ const LOOKS: u32 = 500;
 const LOOKS_IN_USE: u32 = 20;
 /// The shortest pause between two looks; the longest is twice as long.
 const PAUSE_US: u64 = 10_000;
+
+/// So much is reserved at once: a few milliseconds' work, because many kernels' tmpfs gives it all back when a signal comes.
+const STEP_BYTES: usize = 16 << 20;
 
 /// What one path and its options come to.
 #[derive(Clone, Copy)]
@@ -239,8 +243,7 @@ impl Wish<'_> {
     /// Has the file system set every byte aside, so that no later write can find it full.
     fn reserve(&self, file: &File) -> Result<(), RegionError> {
         let bytes = self.words * 8;
-        let length = i64::try_from(bytes).map_err(|_| RegionError::TooLarge { given: bytes })?;
-        posix_fallocate(file, 0, length).map_err(|error| {
+        in_steps(bytes, |start, length| posix_fallocate(file, start, length)).map_err(|error| {
             let _ = file.set_len(0); // gives back what was reserved; the error that counts is the first
             match error {
                 Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => {
@@ -264,6 +267,23 @@ impl Wish<'_> {
             .ok_or_else(|| RegionError::TooManyWorkers { path: self.path.into() })?;
         Ok(Opening { mapping, identity, members, owner, opened })
     }
+}
+
+/// Has `set_aside` work through so many bytes, however often a signal comes between.
+pub(super) fn in_steps(
+    bytes: usize,
+    mut set_aside: impl FnMut(libc::off_t, libc::off_t) -> nix::Result<()>,
+) -> nix::Result<()> {
+    let offset = |bytes| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
+    for start in (0..bytes).step_by(STEP_BYTES) {
+        let (start, length) = (offset(start)?, offset(STEP_BYTES.min(bytes - start))?);
+        while let Err(error) = set_aside(start, length) {
+            if error != Errno::EINTR {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn errno(error: &std::io::Error) -> Errno {

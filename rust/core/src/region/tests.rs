@@ -1,7 +1,7 @@
 //! The region as a whole: against a model, under threads, past its times, over damaged memory.
 
 use super::bucket::Resident;
-use super::file::{Vain, Wish};
+use super::file::{Vain, Wish, in_steps};
 use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, USE_LOCK, VISITED};
 use super::lock::{Mode, try_lock};
 use super::sync::Ordering;
@@ -12,6 +12,7 @@ use crate::date::Timestamp;
 use crate::freshness::Lifetimes;
 use crate::key::Key;
 use crate::record::Record;
+use nix::errno::Errno;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -522,4 +523,22 @@ fn who_waits_for_the_file_is_in_nobodys_way() {
         assert_ne!(look(&wanted[1]).unwrap().opened, Opened::Attached);
     }
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_a_signal_ended_is_begun_again() {
+    let bytes = 100_000_007;
+    let (mut calls, mut end) = (0, 0);
+    let done = in_steps(bytes, |start, length| {
+        calls += 1;
+        if calls % 3 != 0 {
+            return Err(Errno::EINTR);
+        }
+        assert_eq!(start, end);
+        end += length;
+        Ok(())
+    });
+    assert_eq!((done, usize::try_from(end).unwrap()), (Ok(()), bytes));
+    assert!(calls > 10, "in steps that fit between two signals: {calls}");
+    assert_eq!(in_steps(bytes, |_, _| Err(Errno::ENOSPC)), Err(Errno::ENOSPC));
 }
