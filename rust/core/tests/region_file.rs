@@ -233,6 +233,31 @@ fn a_changed_configuration_keeps_what_still_holds() {
     }
 }
 
+/// What a registry left behind that is asked no longer goes at the first sweep, long before its time, and takes nobody's room.
+#[test]
+fn records_of_former_registries_make_room() {
+    let path = directory("retired").join("region");
+    let registries = registries();
+    fill(&open(&path).unwrap().0, 0..3000);
+    let moved = [registries[0], Registry::new(*b"us", "http://localhost:9003")];
+    let (region, _) =
+        Region::open(&path, &OpenOptions { registries: &moved, ..options(&registries) }).unwrap();
+    let before = region.stats();
+    let cleared = u64::from(region.sweep(region.buckets(), NOW).cleared);
+    assert!((1400..=1500).contains(&cleared), "{cleared}");
+    assert_eq!(region.sweep(region.buckets(), NOW).cleared, 0);
+    let after = region.stats();
+    assert_eq!((after.records, after.expired), (before.records - cleared, before.expired + cleared));
+    assert_eq!(count(&region, 0..3000) as u64, after.records, "what is left is found");
+    drop(region);
+
+    // Nor do they where nobody sweeps.
+    let (region, _) = open(&path).unwrap();
+    fill(&region, 5000..6000);
+    assert_eq!(count(&region, 5000..6000), 1000);
+    assert_eq!(region.stats().evictions, before.evictions);
+}
+
 #[test]
 fn there_is_a_place_for_63_workers() {
     let path = directory("workers").join("region");

@@ -211,7 +211,7 @@ pub(super) const GENERATION: usize = super::counters::COUNTER_WORDS - 1;
 const _: () = assert!(REGISTRIES + REGISTRIES_MAX * ROW_WORDS == COUNTERS, "the header has no gap here");
 const _: () = assert!(COUNTERS + OWNERS_MAX * super::counters::COUNTER_WORDS == LEASES, "nor here");
 const _: () = assert!(LEASES + LEASE_WORDS <= HEADER_WORDS, "what is left is reserved");
-/// The first word of what flights share; the region itself leaves it alone.
+/// The first word of the leases: which worker asks for what ([`super::lease`]).
 pub(super) const LEASES: usize = 5 * PAGE_WORDS;
 /// Words of it.
 pub(super) const LEASE_WORDS: usize = 8 * PAGE_WORDS;
