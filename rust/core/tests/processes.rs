@@ -127,6 +127,9 @@ impl Drawn {
     }
 }
 
+/// Where the first entry of a bucket begins.
+const FIRST_ENTRY: usize = 152;
+
 /// A worker that stops itself with every bucket in its hands, half of an entry overwritten in each; when it is woken it puts
 /// all right, lets go and ends.
 fn hold(path: &Path) -> ! {
@@ -134,7 +137,7 @@ fn hold(path: &Path) -> ! {
     let file = Drawn::open(path);
     let owner = file.owner(region.place());
     let buckets = || (HEADER_BYTES..BYTES).step_by(PAGE_BYTES);
-    let first_entry = |bucket: usize| bucket + 64;
+    let first_entry = |bucket: usize| bucket + FIRST_ENTRY;
     for bucket in buckets() {
         file.set_word(bucket, file.word(bucket) | owner);
         file.set_word(first_entry(bucket), !file.word(first_entry(bucket)));
@@ -253,14 +256,15 @@ fn births(directory: &Path, rounds: usize) {
     }
 }
 
+fn put(region: &Region, id: u32, version: u32) -> Kept {
+    let name = name_of(id, version);
+    let record = Record::Company { name: &name, active_until: None };
+    region.put(Key { registry: 0, id: &id.to_le_bytes() }, &record, NOW)
+}
+
 /// Stores every id under `version`: what became of each.
 fn put_all(region: &Region, version: u32) -> Vec<Kept> {
-    let put = |id: u32| {
-        let name = name_of(id, version);
-        let record = Record::Company { name: &name, active_until: None };
-        region.put(Key { registry: 0, id: &id.to_le_bytes() }, &record, NOW)
-    };
-    (0..IDS).map(put).collect()
+    (0..IDS).map(|id| put(region, id, version)).collect()
 }
 
 /// How many ids are found; whatever is found is right.
@@ -301,6 +305,13 @@ fn stopped_is_not_dead(directory: &Path) {
     let dead = holder();
     end(dead);
     assert_eq!(count(&region), 0, "a look-up takes nothing");
+    // Other ids, until every bucket was taken: nothing of what lay there before is left, whole or half.
+    let others = (IDS..2 * IDS).take_while(|id| {
+        assert_eq!(put(&region, *id, 4), Kept::Stored, "a lock is stuck");
+        region.stats().takeovers < BUCKETS as u64
+    });
+    assert!(others.count() < 500);
+    assert_eq!(count(&region), 0, "what its writer died over is believed");
     assert!(put_all(&region, 4).iter().all(|kept| *kept == Kept::Stored), "a lock is stuck");
     assert_eq!(region.stats().takeovers, BUCKETS as u64);
     assert!(count(&region) > 100);
