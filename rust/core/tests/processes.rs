@@ -14,7 +14,9 @@
 use backendify_core::freshness::Lifetimes;
 use backendify_core::key::Key;
 use backendify_core::record::Record;
-use backendify_core::region::{BootTime, Kept, OpenOptions, Opened, Page, Region, RegionError, Registry};
+use backendify_core::region::{
+    BootTime, Kept, Lease, OpenOptions, Opened, Page, Region, RegionError, Registry,
+};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -319,6 +321,34 @@ fn stopped_is_not_dead(directory: &Path) {
     inspect(&path);
 }
 
+/// A key of everybody's.
+const SHARED: Key<'_> = Key { registry: 0, id: b"shared" };
+
+/// A worker that stops itself while it asks a registry.
+fn lease(path: &Path) -> ! {
+    let (region, _) = open(path).unwrap();
+    assert_eq!(region.take_lease(SHARED, NOW, 1000), Lease::Mine);
+    raise(Signal::SIGSTOP).unwrap();
+    std::process::exit(0)
+}
+
+/// The lease of a worker that is stopped is its own; once it is dead, whoever comes first has it at once, though nobody has
+/// taken the dead worker's place and the time that it was given is not over.
+fn a_lease_ends_with_its_holder(directory: &Path) {
+    let path = directory.join("lease");
+    let (first, _) = open(&path).unwrap();
+    let holder = run(&["lease"], &path);
+    wait_for_stop(&holder);
+    let (third, _) = open(&path).unwrap();
+    assert_eq!((first.place(), third.place()), (1, 3));
+    for region in [&first, &third] {
+        assert_eq!(region.take_lease(SHARED, NOW, 1000), Lease::Theirs(1), "it lives, in place 2");
+    }
+    end(holder);
+    assert_eq!(third.take_lease(SHARED, NOW, 1000), Lease::Mine);
+    assert_eq!(first.take_lease(SHARED, NOW, 1000), Lease::Theirs(2), "of the one in place 3");
+}
+
 /// A worker that is stopped at random moments is never taken for dead.
 fn stops(directory: &Path, rounds: usize) {
     let path = directory.join("stopped");
@@ -343,6 +373,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["worker", seed, path] => live(Path::new(path), seed.parse().unwrap()),
         ["hold", path] => hold(Path::new(path)),
+        ["lease", path] => lease(Path::new(path)),
         _ => {}
     }
     let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
@@ -350,6 +381,7 @@ fn main() {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     stopped_is_not_dead(&directory);
+    a_lease_ends_with_its_holder(&directory);
     births(&directory, rounds / 5);
     stops(&directory, rounds / 3);
     torment(&directory, rounds);
