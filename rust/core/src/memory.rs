@@ -14,7 +14,8 @@ pub enum FileSystem {
 }
 
 /// File systems that write back to a disk, by their magic numbers (statfs(2), linux/magic.h). An overlay is here because
-/// a container's own directories are overlays of disks; one over memory is not known to exist.
+/// a container's own directories are overlays, of disks nearly always. One over memory (a live system, a Docker data root on tmpfs) is
+/// taken for a disk, too: the upper layer's directory is not to be seen from inside, nor does the overlay tell what it lies on.
 const DISKS: [u32; 10] = [
     0x0000_ef53, // ext2, ext3, ext4
     0x5846_5342, // xfs

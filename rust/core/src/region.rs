@@ -30,6 +30,8 @@ mod map;
 #[cfg(not(feature = "shuttle"))]
 mod owners;
 mod page;
+#[cfg(not(feature = "shuttle"))]
+mod path;
 #[cfg(feature = "shuttle")]
 mod plain;
 mod registries;
@@ -117,7 +119,7 @@ pub enum Kept {
 pub struct Swept {
     /// Buckets looked at.
     pub buckets: u32,
-    /// Records cleared because their time was up.
+    /// Records cleared because their time was up, or their registry is asked no longer.
     pub cleared: u32,
 }
 
@@ -260,7 +262,8 @@ impl Region {
             // The low half alone counts: it goes round at 2^32, where a few buckets are swept early.
             let index = low_half(cursor.fetch_add(1, Ordering::Relaxed)) % self.buckets;
             swept.buckets += 1;
-            swept.cleared = swept.cleared.saturating_add(self.sweep_bucket(index, now).unwrap_or(0));
+            let cleared = self.sweep_bucket(index, now).and_then(|cleared| u32::try_from(cleared).ok());
+            swept.cleared = swept.cleared.saturating_add(cleared.unwrap_or(0));
         }
         swept
     }

@@ -14,7 +14,9 @@
 use backendify_core::freshness::Lifetimes;
 use backendify_core::key::Key;
 use backendify_core::record::Record;
-use backendify_core::region::{BootTime, Kept, OpenOptions, Opened, Page, Region, RegionError, Registry};
+use backendify_core::region::{
+    BootTime, Kept, Lease, OpenOptions, Opened, Page, Region, RegionError, Registry,
+};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -127,6 +129,9 @@ impl Drawn {
     }
 }
 
+/// Where the first entry of a bucket begins.
+const FIRST_ENTRY: usize = 152;
+
 /// A worker that stops itself with every bucket in its hands, half of an entry overwritten in each; when it is woken it puts
 /// all right, lets go and ends.
 fn hold(path: &Path) -> ! {
@@ -134,7 +139,7 @@ fn hold(path: &Path) -> ! {
     let file = Drawn::open(path);
     let owner = file.owner(region.place());
     let buckets = || (HEADER_BYTES..BYTES).step_by(PAGE_BYTES);
-    let first_entry = |bucket: usize| bucket + 64;
+    let first_entry = |bucket: usize| bucket + FIRST_ENTRY;
     for bucket in buckets() {
         file.set_word(bucket, file.word(bucket) | owner);
         file.set_word(first_entry(bucket), !file.word(first_entry(bucket)));
@@ -253,14 +258,15 @@ fn births(directory: &Path, rounds: usize) {
     }
 }
 
+fn put(region: &Region, id: u32, version: u32) -> Kept {
+    let name = name_of(id, version);
+    let record = Record::Company { name: &name, active_until: None };
+    region.put(Key { registry: 0, id: &id.to_le_bytes() }, &record, NOW)
+}
+
 /// Stores every id under `version`: what became of each.
 fn put_all(region: &Region, version: u32) -> Vec<Kept> {
-    let put = |id: u32| {
-        let name = name_of(id, version);
-        let record = Record::Company { name: &name, active_until: None };
-        region.put(Key { registry: 0, id: &id.to_le_bytes() }, &record, NOW)
-    };
-    (0..IDS).map(put).collect()
+    (0..IDS).map(|id| put(region, id, version)).collect()
 }
 
 /// How many ids are found; whatever is found is right.
@@ -301,11 +307,46 @@ fn stopped_is_not_dead(directory: &Path) {
     let dead = holder();
     end(dead);
     assert_eq!(count(&region), 0, "a look-up takes nothing");
+    // Other ids, until every bucket was taken: nothing of what lay there before is left, whole or half.
+    let others = (IDS..2 * IDS).take_while(|id| {
+        assert_eq!(put(&region, *id, 4), Kept::Stored, "a lock is stuck");
+        region.stats().takeovers < BUCKETS as u64
+    });
+    assert!(others.count() < 500);
+    assert_eq!(count(&region), 0, "what its writer died over is believed");
     assert!(put_all(&region, 4).iter().all(|kept| *kept == Kept::Stored), "a lock is stuck");
     assert_eq!(region.stats().takeovers, BUCKETS as u64);
     assert!(count(&region) > 100);
     drop(region);
     inspect(&path);
+}
+
+/// A key of everybody's.
+const SHARED: Key<'_> = Key { registry: 0, id: b"shared" };
+
+/// A worker that stops itself while it asks a registry.
+fn lease(path: &Path) -> ! {
+    let (region, _) = open(path).unwrap();
+    assert_eq!(region.take_lease(SHARED, NOW, 1000), Lease::Mine);
+    raise(Signal::SIGSTOP).unwrap();
+    std::process::exit(0)
+}
+
+/// The lease of a worker that is stopped is its own; once it is dead, whoever comes first has it at once, though nobody has
+/// taken the dead worker's place and the time that it was given is not over.
+fn a_lease_ends_with_its_holder(directory: &Path) {
+    let path = directory.join("lease");
+    let (first, _) = open(&path).unwrap();
+    let holder = run(&["lease"], &path);
+    wait_for_stop(&holder);
+    let (third, _) = open(&path).unwrap();
+    assert_eq!((first.place(), third.place()), (1, 3));
+    for region in [&first, &third] {
+        assert_eq!(region.take_lease(SHARED, NOW, 1000), Lease::Theirs(1), "it lives, in place 2");
+    }
+    end(holder);
+    assert_eq!(third.take_lease(SHARED, NOW, 1000), Lease::Mine);
+    assert_eq!(first.take_lease(SHARED, NOW, 1000), Lease::Theirs(2), "of the one in place 3");
 }
 
 /// A worker that is stopped at random moments is never taken for dead.
@@ -332,6 +373,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["worker", seed, path] => live(Path::new(path), seed.parse().unwrap()),
         ["hold", path] => hold(Path::new(path)),
+        ["lease", path] => lease(Path::new(path)),
         _ => {}
     }
     let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
@@ -339,6 +381,7 @@ fn main() {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     stopped_is_not_dead(&directory);
+    a_lease_ends_with_its_holder(&directory);
     births(&directory, rounds / 5);
     stops(&directory, rounds / 3);
     torment(&directory, rounds);

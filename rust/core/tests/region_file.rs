@@ -10,6 +10,9 @@ use backendify_core::region::{
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const BYTES: usize = 256 << 10;
 const NOW: BootTime = BootTime(5000);
@@ -159,6 +162,43 @@ fn another_configuration_is_refused_while_the_file_is_in_use() {
     assert_eq!(count(&first, 0..100), 100);
 }
 
+/// Workers with another configuration come while the old service is still there, and wait for it to go: they all get the file.
+#[test]
+fn workers_wait_for_the_service_before_them() {
+    let path = directory("handover").join("region");
+    let registries = registries();
+    for (workers, round) in
+        [2_u64, 4].into_iter().flat_map(|workers| (0..3).map(move |round| (workers, round)))
+    {
+        // Again when this thread was kept from letting go until the others had given up.
+        while !hand_over(&path, &registries, workers, round) {}
+    }
+}
+
+fn hand_over(path: &Path, registries: &[Registry], workers: u64, round: u64) -> bool {
+    let base = options(registries);
+    let held = Region::open(path, &base).unwrap().0;
+    let (is_free, is_over) = (AtomicBool::new(false), Barrier::new(usize::try_from(workers).unwrap()));
+    std::thread::scope(|scope| {
+        let open = |worker| {
+            let (is_free, is_over) = (&is_free, &is_over);
+            move || {
+                let lifetimes = Lifetimes { ttl_ds: 1000, ..DAY };
+                let opened = Region::open(path, &OpenOptions { lifetimes, seed: [worker, round], ..base });
+                let is_early = opened.is_err() && !is_free.load(Ordering::SeqCst);
+                is_over.wait(); // nobody goes before all have come
+                assert!(is_early || opened.is_ok(), "{workers} workers, round {round}: {opened:?}");
+                !is_early
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(open(worker))).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        is_free.store(true, Ordering::SeqCst);
+        drop(held);
+        threads.into_iter().all(|thread| thread.join().unwrap())
+    })
+}
+
 #[test]
 fn a_changed_configuration_keeps_what_still_holds() {
     let path = directory("changed").join("region");
@@ -191,6 +231,31 @@ fn a_changed_configuration_keeps_what_still_holds() {
         let (region, opened) = Region::open(&path, &other).unwrap();
         assert_eq!((opened, count(&region, 0..100)), (Opened::Rebuilt(why), 0));
     }
+}
+
+/// What a registry left behind that is asked no longer goes at the first sweep, long before its time, and takes nobody's room.
+#[test]
+fn records_of_former_registries_make_room() {
+    let path = directory("retired").join("region");
+    let registries = registries();
+    fill(&open(&path).unwrap().0, 0..3000);
+    let moved = [registries[0], Registry::new(*b"us", "http://localhost:9003")];
+    let (region, _) =
+        Region::open(&path, &OpenOptions { registries: &moved, ..options(&registries) }).unwrap();
+    let before = region.stats();
+    let cleared = u64::from(region.sweep(region.buckets(), NOW).cleared);
+    assert!((1400..=1500).contains(&cleared), "{cleared}");
+    assert_eq!(region.sweep(region.buckets(), NOW).cleared, 0);
+    let after = region.stats();
+    assert_eq!((after.records, after.expired), (before.records - cleared, before.expired + cleared));
+    assert_eq!(count(&region, 0..3000) as u64, after.records, "what is left is found");
+    drop(region);
+
+    // Nor do they where nobody sweeps.
+    let (region, _) = open(&path).unwrap();
+    fill(&region, 5000..6000);
+    assert_eq!(count(&region, 5000..6000), 1000);
+    assert_eq!(region.stats().evictions, before.evictions);
 }
 
 #[test]
@@ -336,6 +401,28 @@ fn pages_of_another_version_of_the_file_are_dropped_or_right() {
         }
         fs::write(&path, &mixed).unwrap();
         survives(&path, &format!("round {round}"));
+    }
+}
+
+/// A page may be newer than the header, or damaged, and name as its holder whoever would have come next.
+#[test]
+fn a_bucket_is_not_held_by_those_who_come() {
+    let path = directory("named").join("region");
+    fill(&open(&path).unwrap().0, 0..500);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    for round in 0..5 {
+        let mut generation = [0; 8];
+        for page in 16..BYTES as u64 / 4096 {
+            let place = 1 + page % 2;
+            file.read_exact_at(&mut generation, 3 * 4096 + place * 128 + 15 * 8).unwrap();
+            let next = u64::from_ne_bytes(generation) + 1 + page / 2 % 3;
+            file.write_all_at(&((next & 0xff_ffff) << 8 | place).to_ne_bytes(), page * 4096).unwrap();
+        }
+        let workers = [open(&path).unwrap().0, open(&path).unwrap().0];
+        for (worker, ids) in workers.iter().zip([0..500, 500..1000]) {
+            fill(worker, ids.clone());
+            assert_eq!(count(worker, ids), 500, "round {round}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use backendify_core::record::Record;
 use backendify_core::region::{BootTime, ENTRY_BYTES_MAX, Kept, PAGE_BYTES, Page, Region, RegionError};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use siphasher::sip::SipHasher13;
 
 const LIFETIMES: Lifetimes = Lifetimes { ttl_ds: 3000, negative_ttl_ds: 400, stale_ds: 50 };
 const REGISTRIES: u8 = 4;
@@ -41,6 +42,20 @@ fn id_of(number: u32) -> Vec<u8> {
     }
 }
 
+/// The fingerprint of an id in its bucket, as `docs/region-format.md` tells it.
+fn fingerprint(seed: [u64; 2], registry: u8, id: &[u8]) -> u8 {
+    let [seed, other] = seed;
+    SipHasher13::new_with_keys(seed ^ u64::from(registry), other).hash(id).to_be_bytes()[0].max(1)
+}
+
+/// An id of `width` digits and this tail, with the fingerprint 1: the one that is next to that of a slot in the middle of an entry.
+fn id_of_fingerprint_1(seed: [u64; 2], registry: u8, first: u32, width: usize, tail: &[u8]) -> Vec<u8> {
+    (first..u32::MAX)
+        .map(|number| [format!("{number:0width$}").as_bytes(), tail].concat())
+        .find(|id| fingerprint(seed, registry, id) == 1)
+        .unwrap()
+}
+
 #[derive(Clone, Debug)]
 enum Told {
     Company { name: String, active_until: Option<Timestamp> },
@@ -65,8 +80,48 @@ impl Told {
 enum Step {
     Put { registry: u8, number: u32, told: Told },
     Get { registry: u8, number: u32 },
+    Forge(Forgery),
     Sweep { buckets: u32 },
     Pass { ds: u32 },
+}
+
+/// A long id or name, in which the entry of another key lies where the record goes on in its next slot.
+#[derive(Clone, Debug)]
+struct Forgery {
+    registry: u8,
+    number: u32,
+    slot: usize,
+    in_name: bool,
+    victim: u8,
+}
+
+impl Forgery {
+    /// Whose answer is forged; by which id; what its registry told.
+    fn made(&self, seed: [u64; 2], now: u32) -> (Vec<u8>, Vec<u8>, Told) {
+        let Self { registry, number, slot, in_name, victim } = *self;
+        let of_victim = id_of_fingerprint_1(seed, victim, number, 7, b"");
+        // Each slot but the last has 255 bytes. An entry begins with 5 bytes, and 2 more when its id is long.
+        let start = slot * 255;
+        let [low, middle, high, _] = now.to_le_bytes();
+        let head = [victim, 1 | 7 << 3, if in_name { low & 0x7f } else { low }, middle, high];
+        let entry = [&head[..], &of_victim, b"Forged Ltd"].concat();
+        if !in_name {
+            return (
+                of_victim,
+                id_of_fingerprint_1(seed, registry, number, start - 7, &entry),
+                Told::NotFound,
+            );
+        }
+        let id = id_of_fingerprint_1(seed, registry, number, 9, b"");
+        let name = "x".repeat(start - 5 - id.len()) + &String::from_utf8_lossy(&entry);
+        (of_victim, id, Told::Company { name, active_until: None })
+    }
+}
+
+fn forgery() -> impl Strategy<Value = Forgery> {
+    (0..REGISTRIES, 0..IDS, 1..4_usize, any::<bool>(), 0..REGISTRIES).prop_map(
+        |(registry, number, slot, in_name, victim)| Forgery { registry, number, slot, in_name, victim },
+    )
 }
 
 fn told() -> impl Strategy<Value = Told> {
@@ -89,27 +144,46 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..REGISTRIES, 0..IDS, told()).prop_map(|(registry, number, told)| Step::Put { registry, number, told }),
         8 => (0..REGISTRIES, 0..IDS).prop_map(|(registry, number)| Step::Get { registry, number }),
+        1 => forgery().prop_map(Step::Forge),
         1 => (0..9_u32).prop_map(|buckets| Step::Sweep { buckets }),
         1 => passed.prop_map(|ds| Step::Pass { ds }),
     ]
 }
 
 /// What was put last under each key, and when.
-type Model = HashMap<(u8, u32), (Told, u32)>;
+type Model = HashMap<(u8, Vec<u8>), (Told, u32)>;
 
-fn look(region: &Region, model: &Model, key: (u8, u32), now: u32) -> Result<bool, TestCaseError> {
-    let (registry, number) = key;
-    let id = id_of(number);
+fn look(region: &Region, model: &Model, key: &(u8, Vec<u8>), now: u32) -> Result<bool, TestCaseError> {
+    let (registry, id) = key;
     let mut page = Page::default();
-    let Some(found) = region.get(Key { registry, id: &id }, BootTime(now), &mut page) else {
+    let Some(found) = region.get(Key { registry: *registry, id }, BootTime(now), &mut page) else {
         return Ok(false);
     };
-    let Some((told, stored)) = model.get(&key) else {
+    let Some((told, stored)) = model.get(key) else {
         return Err(TestCaseError::fail(format!("{key:?} was never put, and {found:?} was found")));
     };
     prop_assert_eq!((found.record, found.age_ds), (told.record(), now - stored));
     prop_assert!(found.age_ds < told.life_ds(), "{} is past its time", found.age_ds);
     Ok(true)
+}
+
+fn put(
+    region: &Region,
+    model: &mut Model,
+    key: &(u8, Vec<u8>),
+    told: Told,
+    now: u32,
+) -> Result<(), TestCaseError> {
+    let (registry, id) = key;
+    match region.put(Key { registry: *registry, id }, &told.record(), BootTime(now)) {
+        Kept::Stored => {
+            model.insert(key.clone(), (told, now));
+            prop_assert!(look(region, model, key, now)?, "what was just put is found");
+        }
+        Kept::Oversize => prop_assert!(is_near_the_bound(id, &told)),
+        Kept::Busy => prop_assert!(false, "nobody else is here"),
+    }
+    Ok(())
 }
 
 /// May this be too long? The entry's own head takes 5 to 16 bytes.
@@ -136,19 +210,14 @@ proptest! {
         let mut now = start / 4;
         for step in steps {
             match step {
-                Step::Put { registry, number, told } => {
-                    let id = id_of(number);
-                    match region.put(Key { registry, id: &id }, &told.record(), BootTime(now)) {
-                        Kept::Stored => {
-                            model.insert((registry, number), (told, now));
-                            prop_assert!(look(&region, &model, (registry, number), now)?, "what was just put is found");
-                        }
-                        Kept::Oversize => prop_assert!(is_near_the_bound(&id, &told)),
-                        Kept::Busy => prop_assert!(false, "nobody else is here"),
-                    }
-                }
+                Step::Put { registry, number, told } => put(&region, &mut model, &(registry, id_of(number)), told, now)?,
                 Step::Get { registry, number } => {
-                    look(&region, &model, (registry, number), now)?;
+                    look(&region, &model, &(registry, id_of(number)), now)?;
+                }
+                Step::Forge(forgery) => {
+                    let (victim, id, told) = forgery.made(seed, now);
+                    put(&region, &mut model, &(forgery.registry, id), told, now)?;
+                    look(&region, &model, &(forgery.victim, victim), now)?;
                 }
                 Step::Sweep { buckets } => {
                     let swept = region.sweep(buckets, BootTime(now));
@@ -159,7 +228,7 @@ proptest! {
         }
         let mut found = 0;
         for key in model.keys() {
-            found += u64::from(look(&region, &model, *key, now)?);
+            found += u64::from(look(&region, &model, key, now)?);
         }
         prop_assert!(found <= region.stats().records, "{found} of {}", region.stats().records);
         region.sweep(region.buckets(), BootTime(now));
@@ -179,9 +248,10 @@ fn a_full_region_keeps_most_of_what_it_has_room_for() {
             region.put(Key { registry: 1, id: &id_of(number) }, &told.record(), BootTime(5)),
             Kept::Stored
         );
-        model.insert((1, number), (told, 5));
+        model.insert((1, id_of(number)), (told, 5));
     }
-    let found = ordinary().filter(|number| look(&region, &model, (1, *number), 9).unwrap()).count() as u64;
+    let found =
+        ordinary().filter(|number| look(&region, &model, &(1, id_of(*number)), 9).unwrap()).count() as u64;
     let stats = region.stats();
     assert_eq!((found, stats.records, stats.evictions), (stats.records, found, 1800 - found));
     // Four buckets of 4096 bytes less 64; 46 bytes an entry, its slot included.

@@ -24,7 +24,8 @@ const fn every_byte(byte: u8) -> u64 {
     byte as u64 * 0x0101_0101_0101_0101
 }
 
-/// The high bit of each byte of `word` that equals `byte`, and perhaps of one above it: a filter, not a proof.
+/// The high bit of each byte of `word` that equals `byte`, and perhaps of those above it that differ in their lowest bit alone: a
+/// filter, not a proof. Whoever uses it looks at the byte itself.
 const fn equal_bytes(word: u64, byte: u8) -> u64 {
     let difference = word ^ every_byte(byte);
     difference.wrapping_sub(every_byte(1)) & !difference & every_byte(0x80)
@@ -126,9 +127,14 @@ impl<'a> Bucket<'a> {
     pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
         let shape = self.shape();
         for group in 0..shape.groups {
-            let mut matches = equal_bytes(self.load(fingerprints_word(group)), wanted.fingerprint);
+            let fingerprints = self.load(fingerprints_word(group));
+            let mut matches = equal_bytes(fingerprints, wanted.fingerprint);
             while matches != 0 {
                 let lane = index(u64::from(matches.trailing_zeros() / 8));
+                matches &= matches - 1;
+                if byte_of(fingerprints, lane) != wanted.fingerprint {
+                    continue; // a slot that continues another holds what its customer or registry wrote, and begins no entry
+                }
                 let slot = group * GROUP_SLOTS + lane;
                 if slot >= shape.slots {
                     return None;
@@ -140,7 +146,6 @@ impl<'a> Bucket<'a> {
                 {
                     return Some(span);
                 }
-                matches &= matches - 1;
             }
         }
         None

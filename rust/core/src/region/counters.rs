@@ -36,7 +36,7 @@ pub struct Stats {
     pub stores: u64,
     /// Records that made room before their time.
     pub evictions: u64,
-    /// Records cleared because their time was up.
+    /// Records cleared because their time was up, or their registry is asked no longer.
     pub expired: u64,
     /// Records too long to be kept.
     pub oversize: u64,

@@ -13,8 +13,10 @@ use super::owners;
 use super::registries::{Member, Registry, Table};
 use crate::freshness::Lifetimes;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, posix_fallocate};
-use nix::sys::stat::{FileStat, Mode as Permissions, SFlag, fstat, lstat};
+use nix::fcntl::posix_fallocate;
+use nix::libc;
+use nix::sys::stat::fstat;
+use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub struct OpenOptions<'a> {
     pub registries: &'a [Registry],
     /// Different after each start of the machine.
     pub boot_id: [u8; 16],
-    /// Unpredictable; used when the file is made.
+    /// Unpredictable, and another each time: used when nobody else has the file, and for how long to wait while somebody has.
     pub seed: [u64; 2],
 }
 
@@ -55,18 +57,32 @@ pub(super) struct Opening {
     pub(super) opened: Opened,
 }
 
-/// How often a file that somebody is making is looked at again, and the pause between: five seconds in all.
-const TRIES: usize = 500;
-/// How often one that a service with other settings has is looked at again: a fifth of a second.
-const TRIES_IN_USE: usize = 20;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How often a file that somebody is making is looked at: for five seconds or more.
+const LOOKS: u32 = 500;
+/// How often one that a service with other settings has is looked at: for a fifth of a second or more.
+const LOOKS_IN_USE: u32 = 20;
+/// The shortest pause between two looks; the longest is twice as long.
+const PAUSE_US: u64 = 10_000;
+
+/// So much is reserved at once: a few milliseconds' work, because many kernels' tmpfs gives it all back when a signal comes.
+const STEP_BYTES: usize = 16 << 20;
 
 /// What one path and its options come to.
-struct Wish<'a> {
-    path: &'a Path,
-    options: &'a OpenOptions<'a>,
-    buckets: u32,
-    words: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) path: &'a Path,
+    pub(super) options: &'a OpenOptions<'a>,
+    pub(super) buckets: u32,
+    pub(super) words: usize,
+}
+
+/// Why a look at the path was in vain. Whoever looks again has let go of the file before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Vain {
+    /// Somebody is making the file, or died over it and another who wants to make it is looking at it, too.
+    Unfinished,
+    /// Whoever has it may be on his way out, or be a fork that is about to be another program, or only be looking.
+    InUse(Difference),
 }
 
 /// Makes the file, or attaches to it.
@@ -77,90 +93,53 @@ pub(super) fn open_region(
     words: usize,
 ) -> Result<Opening, RegionError> {
     let wish = Wish { path, options, buckets, words };
-    for attempt in 0..TRIES {
-        let file = wish.claim()?;
-        let lock = |mode| try_lock(&file, USE_LOCK, mode).map_err(|error| wish.system(error));
-        if lock(Mode::Exclusive)? {
-            if wish.is_still(&file)? {
-                return wish.settle(&file);
-            }
-        } else if lock(Mode::Shared)? && wish.is_still(&file)? {
-            match wish.attach(&file)? {
-                Ok((mapping, identity, members)) => {
-                    return wish.finish(mapping, identity, members, Opened::Attached);
-                }
-                // Whoever had it is gone: alone after all.
-                Err(_) if lock(Mode::Exclusive)? => return wish.settle(&file),
-                // Its maker died, and somebody else has found that out too.
-                Err(Difference::Unreadable(Rebuild::Foreign)) => {}
-                // Whoever has it may be on his way out, or be a fork that is about to be another program.
-                Err(_) if attempt < TRIES_IN_USE => {}
-                Err(because) => return Err(RegionError::InUse { path: path.into(), because }),
-            }
+    let mut in_use = 0;
+    for look in 0..LOOKS {
+        match wish.look()? {
+            Ok(opening) => return Ok(opening),
+            Err(Vain::Unfinished) => {}
+            Err(Vain::InUse(_)) if in_use < LOOKS_IN_USE => in_use += 1,
+            Err(Vain::InUse(because)) => return Err(RegionError::InUse { path: path.into(), because }),
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(wish.pause(look));
     }
     Err(RegionError::Locked { path: path.into() })
 }
 
 impl Wish<'_> {
-    fn system(&self, error: Errno) -> RegionError {
-        RegionError::System { path: self.path.into(), error }
-    }
-
-    /// Opens the file or makes an empty one; refuses what is not ours alone.
-    fn claim(&self) -> Result<File, RegionError> {
-        let path = || self.path.into();
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let file =
-            open(self.path, flags, Permissions::S_IRUSR | Permissions::S_IWUSR).map_err(
-                |error| match error {
-                    Errno::ELOOP => RegionError::SymbolicLink { path: path() },
-                    Errno::ENOENT | Errno::ENOTDIR => RegionError::DirectoryMissing { path: path() },
-                    Errno::EACCES | Errno::EPERM | Errno::EROFS => self.refused(error),
-                    Errno::EISDIR | Errno::ENXIO => RegionError::NotAFile { path: path() },
-                    Errno::ENOSPC | Errno::EDQUOT => {
-                        RegionError::DiskFull { path: path(), bytes: self.words * 8 }
-                    }
-                    error => self.system(error),
-                },
-            )?;
-        let file = File::from(file);
-        let status = fstat(&file).map_err(|error| self.system(error))?;
-        self.check(&status)?;
-        Ok(file)
-    }
-
-    /// A file that cannot be opened is somebody else's, or nobody may write here.
-    fn refused(&self, _: Errno) -> RegionError {
-        let path = self.path.into();
-        match lstat(self.path) {
-            Ok(status) if status.st_uid != nix::unistd::geteuid().as_raw() => {
-                RegionError::ForeignOwner { path, uid: status.st_uid }
+    /// Makes the file or attaches to it, if that can be done now; if not, nothing of it is held any more.
+    pub(super) fn look(&self) -> Result<Result<Opening, Vain>, RegionError> {
+        let file = self.claim()?;
+        let lock = |mode| try_lock(&file, USE_LOCK, mode).map_err(|error| self.system(error));
+        let is_ours = lock(Mode::Exclusive)?;
+        if !is_ours && !lock(Mode::Shared)? || !self.is_still(&file)? {
+            return Ok(Err(Vain::Unfinished));
+        }
+        if is_ours {
+            return self.settle(&file).map(Ok);
+        }
+        match self.attach(&file)? {
+            Ok((mapping, identity, members)) => {
+                self.finish(mapping, identity, members, Opened::Attached).map(Ok)
             }
-            _ => RegionError::NotWritable { path },
+            // Whoever had it is gone: alone after all.
+            Err(_) if lock(Mode::Exclusive)? => self.settle(&file).map(Ok),
+            Err(Difference::Unreadable(Rebuild::Foreign)) => Ok(Err(Vain::Unfinished)),
+            Err(because) => Ok(Err(Vain::InUse(because))),
         }
     }
 
-    fn check(&self, status: &FileStat) -> Result<(), RegionError> {
-        let path = || self.path.into();
-        let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
-        if kind != SFlag::S_IFREG || status.st_nlink > 1 {
-            return Err(RegionError::NotAFile { path: path() });
-        }
-        if status.st_uid != nix::unistd::geteuid().as_raw() {
-            return Err(RegionError::ForeignOwner { path: path(), uid: status.st_uid });
-        }
-        if status.st_mode & 0o077 != 0 {
-            return Err(RegionError::OpenToOthers { path: path(), mode: status.st_mode & 0o777 });
-        }
-        Ok(())
+    /// How long to wait before the next look. Not as long as others do, so that those who look at the same moment, and keep each
+    /// other from being alone with the file, do not meet again: who was forked has his parent's seed, but no other's number.
+    fn pause(&self, look: u32) -> Duration {
+        let [seed, other] = self.options.seed;
+        let process = u64::from(std::process::id());
+        let lot = SipHasher13::new_with_keys(seed ^ process, other).hash(&look.to_le_bytes());
+        Duration::from_micros(PAUSE_US + lot % PAUSE_US)
     }
 
-    /// Is the file that was locked still the one at the path?
-    fn is_still(&self, file: &File) -> Result<bool, RegionError> {
-        let ours = fstat(file).map_err(|error| self.system(error))?;
-        Ok(lstat(self.path).is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)))
+    pub(super) fn system(&self, error: Errno) -> RegionError {
+        RegionError::System { path: self.path.into(), error }
     }
 
     fn map(&self, file: &File) -> Result<Mapping, RegionError> {
@@ -180,7 +159,10 @@ impl Wish<'_> {
         file: &File,
     ) -> Result<Result<(Mapping, Identity, Vec<Member>), Difference>, RegionError> {
         if !self.has_size(file)? {
-            return Ok(Err(Difference::Size));
+            let status = fstat(file).map_err(|error| self.system(error))?;
+            let is_empty = status.st_size == 0; // its maker died before he had begun
+            let because = if is_empty { Difference::Unreadable(Rebuild::Foreign) } else { Difference::Size };
+            return Ok(Err(because));
         }
         let mapping = self.map(file)?;
         let identity = match Identity::read(&mapping, self.words) {
@@ -215,6 +197,7 @@ impl Wish<'_> {
                 (mapping, identity, members, opened)
             }
         };
+        owners::begin(&mapping, self.options.seed);
         try_lock(file, USE_LOCK, Mode::Shared).map_err(|error| self.system(error))?;
         self.finish(mapping, identity, members, opened)
     }
@@ -260,8 +243,7 @@ impl Wish<'_> {
     /// Has the file system set every byte aside, so that no later write can find it full.
     fn reserve(&self, file: &File) -> Result<(), RegionError> {
         let bytes = self.words * 8;
-        let length = i64::try_from(bytes).map_err(|_| RegionError::TooLarge { given: bytes })?;
-        posix_fallocate(file, 0, length).map_err(|error| {
+        in_steps(bytes, |start, length| posix_fallocate(file, start, length)).map_err(|error| {
             let _ = file.set_len(0); // gives back what was reserved; the error that counts is the first
             match error {
                 Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => {
@@ -285,6 +267,23 @@ impl Wish<'_> {
             .ok_or_else(|| RegionError::TooManyWorkers { path: self.path.into() })?;
         Ok(Opening { mapping, identity, members, owner, opened })
     }
+}
+
+/// Has `set_aside` work through so many bytes, however often a signal comes between.
+pub(super) fn in_steps(
+    bytes: usize,
+    mut set_aside: impl FnMut(libc::off_t, libc::off_t) -> nix::Result<()>,
+) -> nix::Result<()> {
+    let offset = |bytes| libc::off_t::try_from(bytes).map_err(|_| Errno::EFBIG);
+    for start in (0..bytes).step_by(STEP_BYTES) {
+        let (start, length) = (offset(start)?, offset(STEP_BYTES.min(bytes - start))?);
+        while let Err(error) = set_aside(start, length) {
+            if error != Errno::EINTR {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn errno(error: &std::io::Error) -> Errno {

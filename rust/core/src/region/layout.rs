@@ -104,7 +104,7 @@ impl State {
     }
 }
 
-/// Who may hold buckets: a slot of the header (low byte, never 0) and how often that slot was given out.
+/// Who may hold buckets: a slot of the header (low byte, never 0) and that slot's generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Owner(pub(super) u32);
 
@@ -205,13 +205,13 @@ pub(super) const REGISTRIES: usize = PAGE_WORDS;
 pub(super) const USE_LOCK: i64 = 0;
 /// The first of the workers' bytes: who is alive holds his own.
 pub(super) const OWNER_LOCKS: i64 = 256;
-/// The word of a worker's counters that says how often its slot was given out.
+/// The word of a worker's counters that tells who has its slot now from who had it before.
 pub(super) const GENERATION: usize = super::counters::COUNTER_WORDS - 1;
 
 const _: () = assert!(REGISTRIES + REGISTRIES_MAX * ROW_WORDS == COUNTERS, "the header has no gap here");
 const _: () = assert!(COUNTERS + OWNERS_MAX * super::counters::COUNTER_WORDS == LEASES, "nor here");
 const _: () = assert!(LEASES + LEASE_WORDS <= HEADER_WORDS, "what is left is reserved");
-/// The first word of what flights share; the region itself leaves it alone.
+/// The first word of the leases: which worker asks for what ([`super::lease`]).
 pub(super) const LEASES: usize = 5 * PAGE_WORDS;
 /// Words of it.
 pub(super) const LEASE_WORDS: usize = 8 * PAGE_WORDS;

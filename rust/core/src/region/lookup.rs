@@ -43,7 +43,7 @@ impl Region {
     ) -> Option<(Bucket<'_>, Span)> {
         let bucket = self.bucket(index)?;
         if !self.vouched.has(index) {
-            self.vouch(index, bucket)?;
+            self.vouch(index, bucket, now)?;
         }
         let (_, span) = bucket
             .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
@@ -51,15 +51,23 @@ impl Region {
         Some((bucket, span?))
     }
 
-    /// Sums a bucket up the first time this process touches it; one that is damaged is emptied. None: not now.
+    /// Sums a bucket up the first time this process touches it: one that is damaged is emptied, and what registries left behind
+    /// that are asked no longer is cleared. How many of their records went; None: not now.
     #[cold]
-    pub(super) fn vouch(&self, index: u32, bucket: Bucket<'_>) -> Option<()> {
-        let (state, is_whole) = bucket.read_whole(|bucket| bucket.is_whole(self.checksum)).ok()?;
+    pub(super) fn vouch(&self, index: u32, bucket: Bucket<'_>, now: BootTime) -> Option<u64> {
+        let has_retired = |bucket: Bucket<'_>| {
+            bucket.residents(bucket.shape()).any(|resident| self.is_retired(resident.head.number))
+        };
+        let (state, (is_whole, has_retired)) =
+            bucket.read_whole(|bucket| (bucket.is_whole(self.checksum), has_retired(bucket))).ok()?;
+        let mut cleared = 0;
         if !is_whole {
             self.empty(self.take(bucket, state)?);
             self.count(Counter::Damaged, 1);
+        } else if has_retired {
+            cleared = self.expire(self.take(bucket, state)?, now);
         }
         self.vouched.add(index);
-        Some(())
+        Some(cleared)
     }
 }

@@ -5,6 +5,23 @@ use super::layout::{COUNTERS, GENERATION, OWNER_LOCKS, OWNERS_MAX, Owner, low_ha
 use super::lock::{Mode, is_held, try_lock};
 use super::map::Mapping;
 use super::sync::{AtomicU64, Ordering};
+use siphasher::sip::SipHasher13;
+
+/// Generations that one beginning skips at most: few of the 2^24 that there are, so that none comes again for a while.
+const SKIPPED_MAX: u64 = 1 << 20;
+
+/// Gives every place a generation that cannot be foretold, for one who is alone with the file: whoever is named in it is dead, and
+/// stays so, even where a damaged or older page names the one who would have come next.
+pub(super) fn begin(mapping: &Mapping, seed: [u64; 2]) {
+    let [seed, other] = seed;
+    for slot in (1..=u8::MAX).take(OWNERS_MAX - 1) {
+        if let Some(word) = generation(mapping, slot) {
+            let before = word.load(Ordering::Acquire);
+            let lot = SipHasher13::new_with_keys(seed ^ before, other).hash(&[slot]);
+            word.store(before.wrapping_add(lot % SKIPPED_MAX), Ordering::Release);
+        }
+    }
+}
 
 /// Takes the first place that no living process holds; None when there is none.
 ///

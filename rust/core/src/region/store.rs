@@ -48,7 +48,7 @@ impl Region {
     fn survey(&self, index: u32, wanted: &Wanted<'_>, now: BootTime, page: &mut Page) -> Option<Survey<'_>> {
         let bucket = self.bucket(index)?;
         if !self.vouched.has(index) {
-            let _ = self.vouch(index, bucket);
+            let _ = self.vouch(index, bucket, now);
         }
         let read = |bucket: Bucket<'_>| {
             let shape = bucket.shape();
@@ -129,18 +129,25 @@ impl Region {
         }
     }
 
-    /// Clears what is past its time in one bucket; None when nothing is due, or somebody holds it.
-    pub(super) fn sweep_bucket(&self, index: u32, now: BootTime) -> Option<u32> {
+    /// Clears what is past its time in one bucket, which is checked first: how many records; None when somebody holds it.
+    pub(super) fn sweep_bucket(&self, index: u32, now: BootTime) -> Option<u64> {
         let bucket = self.bucket(index)?;
-        if !self.vouched.has(index) {
-            self.vouch(index, bucket)?;
-        }
+        let retired = if self.vouched.has(index) { 0 } else { self.vouch(index, bucket, now)? };
+        Some(retired + self.sweep_due(bucket, now).unwrap_or(0))
+    }
+
+    fn sweep_due(&self, bucket: Bucket<'_>, now: BootTime) -> Option<u64> {
         let (state, shape) = bucket.read_whole(Bucket::shape).ok()?;
         if shape.slots == 0 || now.0 < shape.soonest_ds {
             return None;
         }
-        let mut held = self.take(bucket, state)?;
-        if bucket.is_in_window(self.ages, now) {
+        Some(self.expire(self.take(bucket, state)?, now))
+    }
+
+    /// Takes out what is past its time, or of a registry that is asked no longer: how many records.
+    pub(super) fn expire(&self, mut held: Held<'_>, now: BootTime) -> u64 {
+        let used_before = held.shape().used_bytes;
+        if held.bucket().is_in_window(self.ages, now) {
             held.expire(self.ages, now, |number| self.is_retired(number));
         } else {
             held.clear();
@@ -149,7 +156,7 @@ impl Region {
         drop(held);
         self.count_if(Counter::Expired, removed);
         self.count_if(Counter::Records, 0_u64.wrapping_sub(removed));
-        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(shape.used_bytes as u64));
-        u32::try_from(removed).ok()
+        self.count_if(Counter::Bytes, (used_after as u64).wrapping_sub(used_before as u64));
+        removed
     }
 }

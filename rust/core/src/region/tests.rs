@@ -1,13 +1,18 @@
 //! The region as a whole: against a model, under threads, past its times, over damaged memory.
 
 use super::bucket::Resident;
-use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, VISITED};
+use super::file::{Vain, Wish, in_steps};
+use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, USE_LOCK, VISITED};
+use super::lock::{Mode, try_lock};
 use super::sync::Ordering;
-use super::{BootTime, ENTRY_BYTES_MAX, Kept, PAGE_BYTES, Page, Region, RegionError};
+use super::{
+    BootTime, Difference, ENTRY_BYTES_MAX, Kept, OpenOptions, Opened, PAGE_BYTES, Page, Region, RegionError,
+};
 use crate::date::Timestamp;
 use crate::freshness::Lifetimes;
 use crate::key::Key;
 use crate::record::Record;
+use nix::errno::Errno;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -445,4 +450,95 @@ fn a_damaged_bucket_is_emptied_at_the_first_touch() {
     assert!(found > 0 && found < 100, "{found}");
     assert_eq!(region.stats().damaged, 1);
     check(&region);
+}
+
+/// A long id or name goes on in slots of its own, and what is written at their beginning may look like another key's entry.
+/// It is none, not even where the filter of fingerprints lets its slot through: above one whose fingerprint is 1.
+#[test]
+fn a_long_entry_is_never_another_keys_answer() {
+    let region = || region(2, DAY);
+    let any = region();
+    let is_1 = |key: Key<'_>| any.wanted(key).unwrap().1.fingerprint == 1;
+    let ids = |width: usize, tail: Vec<u8>| {
+        (0..100_000).map(move |number| [format!("{number:0width$}").into_bytes(), tail.clone()].concat())
+    };
+    let victim = ids(7, vec![]).find(|id| is_1(Key { registry: 2, id })).unwrap();
+    let stamp = [b'a'; 3];
+    let now = BootTime(u32::from_le_bytes([b'a', b'a', b'a', 0]) + 50);
+    let forged = [&[2, 1 | 7 << 3][..], &stamp, &victim, b"Forged Ltd"].concat();
+
+    // The head of an entry takes 5 bytes, and 2 more when its id is long.
+    let long = ids(255 - 7, forged.clone()).find(|id| is_1(key(id))).unwrap();
+    let short = ids(9, vec![]).find(|id| is_1(key(id))).unwrap();
+    let name = "x".repeat(255 - 5 - short.len()) + std::str::from_utf8(&forged).unwrap();
+    let mut page = Page::default();
+    for (id, record) in [(&long, Record::NotFound), (&short, company(&name))] {
+        let region = region();
+        assert_eq!(region.put(key(id), &record, now), Kept::Stored);
+        assert_eq!(region.get(Key { registry: 2, id: &victim }, now, &mut page), None, "nobody stored this");
+        assert_eq!(region.get(key(id), now, &mut page).unwrap().record, record);
+        check(&region);
+    }
+}
+
+/// Two who want the file as nobody has it yet, and look at it again and again while it is in use, never are what keeps it from
+/// each other: between their looks they hold nothing of it.
+#[test]
+fn who_waits_for_the_file_is_in_nobodys_way() {
+    let path = std::env::temp_dir().join(format!("backendify-wait-{}", std::process::id()));
+    let registries = [super::Registry::new(*b"ru", "http://localhost:9001")];
+    let bytes = HEADER_BYTES + 2 * PAGE_BYTES;
+    let options = |ttl_ds, seed| OpenOptions {
+        bytes,
+        lifetimes: Lifetimes { ttl_ds, ..DAY },
+        registries: &registries,
+        boot_id: [7; 16],
+        seed: [seed, 2],
+    };
+    let (held, _) = Region::open(&path, &options(864_000, 1)).unwrap();
+    let wanted = [options(1000, 2), options(1000, 3)];
+    let look = |options| Wish { path: &path, options, buckets: 2, words: bytes / 8 }.look().unwrap();
+    for options in &wanted {
+        assert_eq!(look(options).unwrap_err(), Vain::InUse(Difference::Lifetimes));
+    }
+    drop(held);
+    let first = look(&wanted[1]).unwrap();
+    assert_eq!(first.opened, Opened::Attached);
+    let second = look(&wanted[0]).unwrap();
+    assert_eq!(second.opened, Opened::Attached);
+    drop((first, second));
+
+    // Its maker died, before he had begun or later, and somebody else looks at it at the same moment.
+    for length in [0, bytes as u64] {
+        let other = std::fs::File::options().write(true).open(&path).unwrap();
+        other.set_len(0).unwrap();
+        other.set_len(length).unwrap();
+        assert!(try_lock(&other, USE_LOCK, Mode::Exclusive).unwrap());
+        assert_eq!(look(&wanted[0]).unwrap_err(), Vain::Unfinished, "being made");
+        drop(other);
+        let other = std::fs::File::open(&path).unwrap();
+        assert!(try_lock(&other, USE_LOCK, Mode::Shared).unwrap());
+        assert_eq!(look(&wanted[0]).unwrap_err(), Vain::Unfinished, "{length}");
+        drop(other);
+        assert_ne!(look(&wanted[1]).unwrap().opened, Opened::Attached);
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_a_signal_ended_is_begun_again() {
+    let bytes = 100_000_007;
+    let (mut calls, mut end) = (0, 0);
+    let done = in_steps(bytes, |start, length| {
+        calls += 1;
+        if calls % 3 != 0 {
+            return Err(Errno::EINTR);
+        }
+        assert_eq!(start, end);
+        end += length;
+        Ok(())
+    });
+    assert_eq!((done, usize::try_from(end).unwrap()), (Ok(()), bytes));
+    assert!(calls > 10, "in steps that fit between two signals: {calls}");
+    assert_eq!(in_steps(bytes, |_, _| Err(Errno::ENOSPC)), Err(Errno::ENOSPC));
 }
