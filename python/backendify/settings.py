@@ -137,7 +137,7 @@ class Settings:
     cache_bytes: int | None = _option(
         Maybe(Size("1M", "1T"), none="auto"),
         "auto",
-        "The cache's size; auto: by the memory limit, and by whether it lies in memory or on a disk (docs/behaviour.md).",
+        "The cache's size; auto: by the memory limit, and whether it lies on a disk (docs/behaviour.md).",
         key="cache_size",
     )
     cache_path: Path | None = _option(
