@@ -192,11 +192,11 @@ impl<W> Misses<W> {
             return;
         };
         running.first_byte_at.get_or_insert(now);
-        let number = running.flight;
+        let (number, begun) = (running.flight, running.begun);
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         (flight.patience_at, flight.overdue_at) = (None, None);
         if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
-            guard.breaker.hear(now);
+            guard.breaker.hear(begun, now);
         }
         self.arm(number);
     }

@@ -329,3 +329,44 @@ fn a_refresh_takes_only_what_is_spare() {
     refresh(&mut service, 0);
     assert_eq!(service.tries.len(), 10, "under way already");
 }
+
+#[test]
+fn a_registry_that_hangs_while_old_replies_come_is_given_up_too() {
+    let caps = Caps { concurrency_start: 100, concurrency_max: 100 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    // It is known to take 100 ms, so one is overdue after 500.
+    for id in 0..40 {
+        service.ask(id, id);
+        service.pass(100 * MS);
+        service.end(0, reply(200));
+    }
+    // It begins to hang with five under way. What hangs fills the limit before the last of the five is answered.
+    (100..105).for_each(|id| service.ask(id, id));
+    service.pass(MS);
+    (200..350).for_each(|id| service.ask(id, id));
+    service.pass(200 * MS);
+    (0..5).for_each(|_| service.end(0, reply(200)));
+    let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
+    service.pass(499 * MS);
+    assert_eq!(breaker(&service), Breaker::Closed);
+    service.pass(MS);
+    assert_eq!(breaker(&service), Breaker::Open);
+}
+
+#[test]
+fn tries_that_hang_among_others_that_are_answered_are_no_silence() {
+    let caps = Caps { concurrency_start: 100, concurrency_max: 100 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    // A crowd, of which every third is never answered; and nobody after it.
+    for id in 0..90 {
+        service.pass(MS);
+        service.ask(id, id);
+    }
+    (0..30).rev().for_each(|third| {
+        service.end(3 * third + 2, reply(200));
+        service.end(3 * third, reply(200));
+    });
+    service.pass(9 * S);
+    let stats = service.misses.registry_stats(0, service.now).unwrap();
+    assert_eq!((stats.breaker, service.tries.len()), (Breaker::Closed, 30));
+}

@@ -3,8 +3,9 @@
 //! It is in trouble when half of at least twenty results of the last ten seconds failed, or twenty in a row did, or five
 //! connections in a row could not be made. The breaker opens when a try that began in trouble fails too: hundreds of
 //! connections that break at one instant are one event, after which the registry may be well at once. It also opens when
-//! twenty tries in a row, all begun since the registry last said anything, are overdue: the time-outs of a registry that
-//! hangs would come ten seconds late. A slow but right reply is no failure.
+//! twenty tries in a row are overdue, none of them older than one that was answered, after so long a silence for each: the
+//! time-outs of a registry that hangs would come ten seconds late. Replies to what was asked before them break the silence,
+//! and no more: the tries that hang fill the limit while they still come. A slow but right reply is no failure.
 //!
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
@@ -71,9 +72,13 @@ pub(super) struct Breaker {
     failed: u32,
     /// In a row.
     connects_failed: u32,
-    /// Overdue tries that were begun after the registry last said anything.
+    /// Overdue tries, none of them older than one that was answered.
     silent: u32,
+    /// When the oldest of them began.
+    silent_from: Moment,
     heard_at: Moment,
+    /// When the youngest try began that was answered.
+    heard_of: Moment,
     opened: u64,
 }
 
@@ -90,7 +95,9 @@ impl Breaker {
             failed: 0,
             connects_failed: 0,
             silent: 0,
+            silent_from: Moment(0),
             heard_at: Moment(0),
+            heard_of: Moment(0),
             opened: 0,
         }
     }
@@ -124,7 +131,7 @@ impl Breaker {
     /// A try that began then ended. True when this closed the breaker or opened it.
     pub(super) fn count(&mut self, health: Health, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         if health == Health::Well {
-            self.hear(now);
+            self.hear(begun, now);
         }
         self.follow();
         // When it last opened or closed: what began before says nothing of how the registry is now.
@@ -158,17 +165,25 @@ impl Breaker {
         health != Health::Well && begun >= trouble_at
     }
 
-    /// The registry says something.
-    pub(super) fn hear(&mut self, now: Moment) {
-        (self.silent, self.heard_at) = (0, now);
+    /// The registry says something to a try that began then.
+    pub(super) fn hear(&mut self, begun: Moment, now: Moment) {
+        self.heard_at = now;
+        self.heard_of = self.heard_of.max(begun);
+        if begun >= self.silent_from {
+            self.silent = 0;
+        }
     }
 
-    /// A try that began then has not been answered for longer than usual. True when this opened the breaker.
+    /// When a try that began then is overdue, for which one usually waits so long: after so much silence. None when one that
+    /// began later was answered: what became of it says nothing of the registry.
+    pub(super) fn overdue_at(&self, begun: Moment, overdue_us: u64) -> Option<Moment> {
+        (begun > self.heard_of).then(|| begun.max(self.heard_at) + overdue_us)
+    }
+
+    /// A try that began then is overdue. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
-        if begun <= self.heard_at {
-            return false;
-        }
         self.follow();
+        self.silent_from = if self.silent == 0 { begun } else { self.silent_from.min(begun) };
         self.silent += 1;
         self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
     }
@@ -276,14 +291,32 @@ mod tests {
     }
 
     #[test]
-    fn silence_opens_it_when_nothing_was_heard_since() {
-        for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
+    fn a_try_is_overdue_after_silence_unless_a_later_one_was_answered() {
+        let mut breaker = Breaker::new(true, Line::alone());
+        for (heard_of_ms, heard_at_ms, begun_ms, overdue_at_ms) in [
+            (0, 0, 50, Some(550)),
+            (0, 40, 50, Some(550)),
+            (0, 90, 50, Some(590)), // what was asked before it is answered after it began
+            (50, 150, 50, None),
+            (20, 200, 60, Some(700)),
+            (20, 200, 250, Some(750)),
+        ] {
+            breaker.hear(START + heard_of_ms * MS, START + heard_at_ms * MS);
+            let found = breaker.overdue_at(START + begun_ms * MS, 500 * MS);
+            assert_eq!(found, overdue_at_ms.map(|ms| START + ms * MS), "{heard_at_ms} {begun_ms}");
+        }
+    }
+
+    #[test]
+    fn silence_opens_it_and_a_word_to_a_later_one_ends_it() {
+        for (heard_of_ms, opens) in [(99, true), (100, false), (110, false), (200, false)] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-            breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
-            for _ in 0..SILENT_MAX {
-                breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
+            let at = |ms: u64| START + ms * MS;
+            for nth in 0..u64::from(SILENT_MAX) - 1 {
+                assert!(!breaker.overdue(at(100 + nth), at(600), &mut chance));
             }
-            assert_eq!(breaker.state(), expected, "heard at {heard_at_s}");
+            breaker.hear(at(heard_of_ms), at(650));
+            assert_eq!(breaker.overdue(at(200), at(1150), &mut chance), opens, "{heard_of_ms}");
         }
     }
 
@@ -303,7 +336,7 @@ mod tests {
         for at in 1..10 * u64::from(SILENT_MAX) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
-                breaker.count(Health::Well, Moment(S), Moment(at * S + 2), &mut chance);
+                breaker.count(Health::Well, Moment(at * S), Moment(at * S + 2), &mut chance);
             }
         }
         assert_eq!(breaker.state(), stats::Breaker::Closed);

@@ -227,8 +227,11 @@ impl<W> Misses<W> {
         }
         if is_due(&mut flight.overdue_at) {
             let begun = flight.begun;
-            let guard = self.guards.get_mut(usize::from(registry));
-            if guard.is_some_and(|guard| guard.overdue(begun, now, &mut self.chance)) {
+            let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+            // It is later than was thought when something was heard meanwhile.
+            let overdue_at = guard.overdue_at(begun);
+            flight.overdue_at = overdue_at.filter(|at| *at > now);
+            if overdue_at.is_some_and(|at| at <= now) && guard.overdue(begun, now, &mut self.chance) {
                 self.refuse_queue(registry, acts);
             }
         }
