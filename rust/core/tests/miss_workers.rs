@@ -290,6 +290,33 @@ fn the_limit_the_pause_and_the_breaker_are_one() {
     assert_eq!(machine.running(1), 1, "it is closed for all");
 }
 
+#[test]
+fn no_worker_probes_a_registry_before_the_pause_that_it_asked_for_is_over() {
+    let mut machine = Machine::with_caps(2, 20, 20);
+    for _ in 0..20 {
+        machine.ask(0, 0);
+        machine.end(0, 0, Tried::Reset);
+    }
+    assert_eq!(machine.stats(1, 0).breaker, Breaker::Open);
+    let began = machine.now;
+    let mut probes = Vec::new();
+    for worker in [0, 1].into_iter().cycle().take(9000) {
+        machine.pass(10 * MS);
+        machine.ask(worker, 0);
+        if !machine.workers[worker].tries.is_empty() {
+            probes.push(machine.now.since(began) / S);
+            // It is in maintenance for half a minute and says so, and then it is well.
+            let is_back = machine.now.since(began) > 30 * S;
+            machine.end(worker, 0, if is_back { reply(200, None) } else { reply(503, Some(30 * S)) });
+        }
+        if machine.stats(worker, 0).breaker == Breaker::Closed {
+            break;
+        }
+    }
+    assert_eq!(machine.stats(1, 0).breaker, Breaker::Closed);
+    assert_eq!(probes, [0, 30], "seconds at which it was probed");
+}
+
 /// So many workers at a registry that bears three a second: tries begun within half a minute, and 429s among them.
 fn throttle(workers: usize) -> (u32, u32) {
     let mut machine = Machine::with_caps(workers, 20, 20);

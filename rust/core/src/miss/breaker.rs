@@ -9,7 +9,8 @@
 //!
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
-//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out.
+//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out; a pause for
+//! which the registry asked does.
 //!
 //! Each worker judges by its own results. But a breaker that one of them opens is open for all, and so is one that is
 //! closed; all send one probe together.
@@ -119,7 +120,9 @@ impl Breaker {
             return Verdict::Ask;
         }
         let probe_at = self.line.load(Word::ProbeAt);
-        if now < Moment(probe_at) {
+        // What the registry asked for holds for probes too.
+        let paused_until = self.line.load(Word::PausedUntil);
+        if now < Moment(probe_at.max(paused_until)) {
             return Verdict::Refuse;
         }
         let outage_us = now.since(moment_of(turned));
