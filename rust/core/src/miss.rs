@@ -24,6 +24,7 @@ mod flight; // join: one fetch a question
 mod waiters; // who waits, and who runs out of time first
 mod memo; // refuse: it failed just now
 mod breaker; // refuse: the registry fails
+mod probe; // is it back?
 mod guard; // allow: all that is known of one registry
 mod room; // may another try begin, beside all others
 mod tally; // how many there are
@@ -51,7 +52,6 @@ pub use moment::{MS, Moment, S};
 pub use policy::{Caps, Policy, TRIES_MAX};
 pub use stats::{Breaker, RegistryStats, Stats};
 
-use breaker::Verdict;
 use chance::Chance;
 use course::{Refusals, Try};
 use flight::{Flight, Flights};
@@ -134,10 +134,8 @@ impl<W> Misses<W> {
         if guard.breaker.state() == Breaker::Open {
             // Nobody waits for a registry that is away, not even for a fetch that began before.
             refuse(waiter, &self.refusals.unreachable, acts);
-            if under_way.is_none() && guard.breaker.ask(now, &mut self.chance) == Verdict::Probe {
-                let probe = Flight { is_probe: true, ..Flight::new(hash, question) };
-                let number = self.flights.insert(probe);
-                self.admit(number, now, acts);
+            if under_way.is_none() {
+                self.probe(hash, question, now, acts);
             }
             return;
         }
@@ -217,9 +215,7 @@ impl<W> Misses<W> {
             self.counted.timed_out += 1;
             self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
         }
-        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
-            self.wake(number, now, acts);
-        }
+        self.wake_due(now, acts);
         while let Some((_, registry)) = self.registry_timers.first().filter(|(at, _)| *at <= now) {
             self.registry_timers.clear(registry);
             self.end_waits(registry, now, acts);
@@ -262,6 +258,13 @@ impl<W> Misses<W> {
     #[must_use]
     pub fn registry_stats(&self, registry: u8, now: Moment) -> Option<RegistryStats> {
         self.guards.get(usize::from(registry)).map(|guard| guard.stats(now))
+    }
+
+    /// Does for each flight what is due by now.
+    fn wake_due(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
+        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.wake(number, now, acts);
+        }
     }
 
     fn at(&mut self, now: Moment) -> Moment {

@@ -370,3 +370,60 @@ fn tries_that_hang_among_others_that_are_answered_are_no_silence() {
     let stats = service.misses.registry_stats(0, service.now).unwrap();
     assert_eq!((stats.breaker, service.tries.len()), (Breaker::Closed, 30));
 }
+
+/// A service whose breaker has just opened, by resets, at a registry that may be asked for so many at once.
+fn opened(cap: u32) -> Service {
+    let caps = Caps { concurrency_start: cap, concurrency_max: cap };
+    let mut service =
+        Service::with_caps(caps, Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
+    for id in 0..20 {
+        service.ask(id, id);
+        service.end(0, Tried::Reset);
+    }
+    let breaker = service.misses.registry_stats(0, service.now).map(|stats| stats.breaker);
+    assert_eq!(breaker, Some(Breaker::Open));
+    service
+}
+
+#[test]
+fn probes_go_out_one_at_a_time_and_one_that_hangs_makes_way_for_the_next() {
+    for cap in [1, 3, 20] {
+        let mut service = opened(cap);
+        let mut begun = Vec::new();
+        for id in 100..3100 {
+            service.pass(10 * MS);
+            service.ask(id, id);
+            assert!(service.tries.len() <= 1, "{cap}: {} probes at once", service.tries.len());
+            begun.extend(service.tries.last().map(|(try_id, _)| (*try_id, service.now)));
+        }
+        begun.dedup_by_key(|(try_id, _)| *try_id);
+        // None is known to be longer away than three seconds less what a reply takes, whenever the registry comes back.
+        let slowest = begun.windows(2).map(|pair| pair[1].1.since(pair[0].1)).max();
+        assert!(slowest.is_some_and(|us| us < 2100 * MS), "{cap}: {slowest:?} us between two probes");
+        let of_abandoned = service.abandoned.len();
+        assert!(of_abandoned + 1 >= begun.len(), "{cap}: {of_abandoned} of {} ended", begun.len());
+    }
+}
+
+#[test]
+fn a_probe_takes_the_place_of_a_try_that_hangs_where_the_cap_is_full() {
+    for cap in [20, 25] {
+        let caps = Caps { concurrency_start: cap, concurrency_max: cap };
+        let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+        for id in 0..cap {
+            service.pass(MS);
+            service.ask(id, id);
+        }
+        service.pass(2500 * MS);
+        let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
+        assert_eq!((breaker(&service), service.tries.len()), (Breaker::Open, cap as usize));
+        service.pass(250 * MS);
+        service.ask(100, 100);
+        assert_eq!(service.abandoned.len(), 1, "the oldest");
+        assert_eq!((service.tries.len(), &*service.tries[0].1), (cap as usize, "1"));
+        let probe = service.tries.len() - 1;
+        assert_eq!(&*service.tries[probe].1, "100");
+        service.end(probe, reply(200));
+        assert_eq!(breaker(&service), Breaker::Closed);
+    }
+}

@@ -9,8 +9,8 @@
 //!
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
-//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out; a pause for
-//! which the registry asked does.
+//! sixteenth of the time for which it was away. A probe that hangs is given up when it is overdue, after two seconds at the
+//! latest, and the next one goes out. None goes out while the one before it runs, or in a pause for which the registry asked.
 //!
 //! Each worker judges by its own results. But a breaker that one of them opens is open for all, and so is one that is
 //! closed; all send one probe together.
@@ -27,6 +27,11 @@ const CONNECTS_MAX: u32 = 5;
 const SILENT_MAX: u32 = 20;
 const PROBE_APART_US_MIN: u64 = 250 * MS;
 const PROBE_APART_US_MAX: u64 = 30 * S;
+/// So long a probe is waited for at most, unless no other would go out then anyway: a registry that is back must be seen
+/// within three seconds, even if the last probe before is lost.
+pub(super) const PROBE_US_MAX: u64 = 2 * S;
+/// But a registry that has just come back may be slower than usual: so much of the outage so far a probe may take.
+const PROBE_US_SHARE: u64 = 2;
 /// The outage so far, by this, is the time to the next probe.
 const PROBE_SHARE: u64 = 16;
 
@@ -41,15 +46,13 @@ pub(super) enum Health {
     Away,
 }
 
-/// May a question be asked?
+/// A probe's time: until it ends the word that all workers share says that none may go out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// Yes.
-    Ask,
-    /// No.
-    Refuse,
-    /// Only as a probe, for which nobody waits.
-    Probe,
+pub(super) struct Probe {
+    /// It is given up then, and the next may go out.
+    pub(super) ends_at: Moment,
+    /// When it ends sooner, the next may go out from then on.
+    next_at: Moment,
 }
 
 /// The lowest bit of [`Word::Turned`].
@@ -113,22 +116,28 @@ impl Breaker {
         self.opened
     }
 
-    /// May a question be asked now? A probe that is allowed is expected to go out.
-    pub(super) fn ask(&self, now: Moment, chance: &mut Chance) -> Verdict {
+    /// A probe, if it is time for one: it is expected to go out, or to be [`probed`](Self::probed) at once. It is waited for
+    /// as long as any other try there, `hangs_us`, or longer.
+    pub(super) fn probe(&self, hangs_us: u64, now: Moment, chance: &mut Chance) -> Option<Probe> {
         let turned = self.line.load(Word::Turned);
-        if turned & OPEN == 0 {
-            return Verdict::Ask;
-        }
         let probe_at = self.line.load(Word::ProbeAt);
         // What the registry asked for holds for probes too.
         let paused_until = self.line.load(Word::PausedUntil);
-        if now < Moment(probe_at.max(paused_until)) {
-            return Verdict::Refuse;
+        if turned & OPEN == 0 || now < Moment(probe_at.max(paused_until)) {
+            return None;
         }
         let outage_us = now.since(moment_of(turned));
         let apart_us = (outage_us / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
         let next_at = now + jittered(apart_us, chance);
-        if self.line.change(Word::ProbeAt, probe_at, next_at.0) { Verdict::Probe } else { Verdict::Refuse }
+        let takes_us = hangs_us.max((outage_us / PROBE_US_SHARE).min(PROBE_US_MAX));
+        let ends_at = next_at.max(now + takes_us);
+        self.line.change(Word::ProbeAt, probe_at, ends_at.0).then_some(Probe { ends_at, next_at })
+    }
+
+    /// A probe ended.
+    pub(super) fn probed(&self, probe: Probe) {
+        // When that failed, the next one is on its way already.
+        self.line.change(Word::ProbeAt, probe.ends_at.0, probe.next_at.0);
     }
 
     /// A try that began then ended. True when this closed the breaker or opened it.
@@ -362,7 +371,8 @@ mod tests {
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
-            if breaker.ask(Moment(at), &mut chance) == Verdict::Probe {
+            if let Some(probe) = breaker.probe(S, Moment(at), &mut chance) {
+                breaker.probed(probe);
                 probes.push(at);
             }
         }
@@ -371,6 +381,30 @@ mod tests {
         for (at, gap) in gaps {
             let most = ((at - START.0) / 16).clamp(S / 4, 30 * S);
             assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{gap} at {at}");
+        }
+    }
+
+    #[test]
+    fn the_next_probe_waits_for_one_that_hangs_until_it_is_overdue() {
+        for (outage_ms, hangs_ms, least_ms, most_ms) in [
+            (250, 500, 500, 500),
+            (250, 2000, 2000, 2000),
+            (3000, 500, 1500, 1500), // what has just come back may be slow
+            (20_000, 500, 2000, 2000),
+            (160_000, 500, 7500, 10_000),
+        ] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.open(START, &mut chance);
+            let begun = START + outage_ms * MS;
+            let probe = breaker.probe(hangs_ms * MS, begun, &mut chance).unwrap();
+            let found = probe.ends_at.since(begun);
+            assert!((least_ms * MS..=most_ms * MS).contains(&found), "{found} after {outage_ms} ms");
+            let before = Moment(probe.ends_at.0 - 1);
+            assert_eq!(breaker.probe(hangs_ms * MS, before, &mut chance), None);
+            assert!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance).is_some());
+            // One whose time was over changes nothing for the next.
+            breaker.probed(probe);
+            assert_eq!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance), None);
         }
     }
 
@@ -387,7 +421,7 @@ mod tests {
         ] {
             assert_eq!(breaker.count(health, begun, opened + 2 * S, &mut chance), closes, "{health:?}");
         }
-        assert_eq!(breaker.ask(opened + 2 * S, &mut chance), Verdict::Ask);
+        assert_eq!(breaker.probe(S, opened + 2 * S, &mut chance), None);
         // What failed before does not open it again.
         assert!((0..19).all(|_| !breaker.count(Health::Failing, START, opened + 3 * S, &mut chance)));
     }
@@ -405,7 +439,7 @@ mod tests {
         assert_eq!(other.state(), stats::Breaker::Open);
         assert!(!fail(&mut other, 1, &mut chance), "it is open already");
         let probes = |at: Moment, chance: &mut Chance| {
-            [&one, &other].iter().filter(|breaker| breaker.ask(at, chance) == Verdict::Probe).count()
+            [&one, &other].iter().filter(|breaker| breaker.probe(S, at, chance).is_some()).count()
         };
         assert_eq!(probes(START + S, &mut chance), 1, "one for all");
         assert_eq!(probes(START + 2 * S, &mut chance), 1);

@@ -46,12 +46,12 @@ impl<W> Misses<W> {
     /// Begins a flight's next try, or has it wait for room.
     pub(super) fn admit(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get(number) else { return };
-        let (registry, is_probe) = (flight.registry, flight.is_probe);
+        let registry = flight.registry;
         let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-        if guard.breaker.state() == stats::Breaker::Open && !is_probe {
+        if guard.breaker.state() == stats::Breaker::Open {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
-        let room = if is_probe { self.claim_probe(registry) } else { self.claim(registry, now) };
+        let room = self.claim(registry, now);
         if room == Room::Now {
             return self.begin(number, now, acts);
         }
@@ -97,7 +97,7 @@ impl<W> Misses<W> {
         let ends_at = *flight.ends_at.get_or_insert(now + self.policy.fetch_timeout_us);
         flight.begun = now;
         flight.overdue_at = Some(now + guard.patience().overdue);
-        let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
+        let may_follow = flight.tries < self.policy.tries_max && flight.probe.is_none();
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
         acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
         self.arm(number);
@@ -199,7 +199,7 @@ impl<W> Misses<W> {
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
         let retry_at = now + retry::wait_us(flight.tries.saturating_sub(1), &mut self.chance);
         let may = flight.tries < self.policy.tries_max
-            && !flight.is_probe
+            && flight.probe.is_none()
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
@@ -218,7 +218,8 @@ impl<W> Misses<W> {
         let is_due = |at: &mut Option<Moment>| at.take_if(|at| *at <= now).is_some();
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let registry = flight.registry;
-        if is_due(&mut flight.ends_at) {
+        let is_probe_over = flight.probe.is_some_and(|probe| probe.ends_at <= now);
+        if is_due(&mut flight.ends_at) || is_probe_over {
             return self.time_out(number, now, acts);
         }
         if is_due(&mut flight.retry_at) {
@@ -282,7 +283,7 @@ impl<W> Misses<W> {
         self.land_failed(number, now, acts);
     }
 
-    fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
         if told.outcome != Outcome::Overloaded {
@@ -344,6 +345,9 @@ impl<W> Misses<W> {
         }
         let Some(mut flight) = self.flights.remove(number) else { return };
         self.timers.clear(number);
+        if let (Some(probe), Some(guard)) = (flight.probe, self.guards.get(usize::from(flight.registry))) {
+            guard.breaker.probed(probe);
+        }
         while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
         }

@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 use slab::Slab;
 
 use super::act::{Question, Told};
+use super::breaker::Probe;
 use super::moment::Moment;
 use super::policy::TRIES_MAX;
 use super::waiters::Chain;
@@ -34,8 +35,8 @@ pub(super) struct Flight {
     pub(super) overdue_at: Option<Moment>,
     /// The most useful failure so far.
     pub(super) failure: Option<Told>,
-    /// Nobody waits for it, and no other try follows: it finds out whether the registry is back.
-    pub(super) is_probe: bool,
+    /// Nobody waits for it, and no other try follows: it finds out whether the registry is back, until its time is over.
+    pub(super) probe: Option<Probe>,
     pub(super) queued: Option<Queued>,
 }
 
@@ -62,14 +63,18 @@ impl Flight {
             patience_at: None,
             overdue_at: None,
             failure: None,
-            is_probe: false,
+            probe: None,
             queued: None,
         }
     }
 
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Moment> {
-        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at].into_iter().flatten().min()
+        let probe_ends_at = self.probe.map(|probe| probe.ends_at);
+        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, probe_ends_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn has_running(&self) -> bool {
