@@ -164,6 +164,7 @@ impl<W> Misses<W> {
                 guard.queue.push(number, now, &mut self.flights.all);
             }
         }
+        self.adopt_probe(number);
     }
 
     /// A record that is asked for often runs out soon: fetched behind the answer, if its registry has room to spare.
@@ -258,13 +259,6 @@ impl<W> Misses<W> {
     #[must_use]
     pub fn registry_stats(&self, registry: u8, now: Moment) -> Option<RegistryStats> {
         self.guards.get(usize::from(registry)).map(|guard| guard.stats(now))
-    }
-
-    /// Does for each flight what is due by now.
-    fn wake_due(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
-        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
-            self.wake(number, now, acts);
-        }
     }
 
     fn at(&mut self, now: Moment) -> Moment {

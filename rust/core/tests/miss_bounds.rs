@@ -427,3 +427,21 @@ fn a_probe_takes_the_place_of_a_try_that_hangs_where_the_cap_is_full() {
         assert_eq!(breaker(&service), Breaker::Closed);
     }
 }
+
+#[test]
+fn a_company_that_was_a_probe_is_asked_for_again_once_its_registry_is_back() {
+    let mut service = opened(20);
+    service.pass(300 * MS);
+    service.ask(100, 777);
+    assert_eq!(service.tries.len(), 1, "the probe, and it hangs");
+    let began = service.now;
+    while !service.tries.is_empty() {
+        service.pass(MS);
+    }
+    assert!(service.now.since(began) <= 2 * S);
+    service.ask(101, 778);
+    service.end(0, reply(200));
+    service.ask(102, 777);
+    service.end(0, reply(200));
+    assert!(matches!(service.answer(102), Some(Outcome::Company(_))), "{:?}", service.answer(102));
+}

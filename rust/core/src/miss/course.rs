@@ -213,8 +213,15 @@ impl<W> Misses<W> {
         may
     }
 
+    /// Does for each flight what is due by now.
+    pub(super) fn wake_due(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
+        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.wake(number, now, acts);
+        }
+    }
+
     /// What a flight's timer was set for.
-    pub(super) fn wake(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    fn wake(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let is_due = |at: &mut Option<Moment>| at.take_if(|at| *at <= now).is_some();
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let registry = flight.registry;
@@ -286,7 +293,8 @@ impl<W> Misses<W> {
     pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
-        if told.outcome != Outcome::Overloaded {
+        // A probe's failure tells of its registry, and not of the company.
+        if told.outcome != Outcome::Overloaded && flight.probe.is_none() {
             self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
         }
         self.land(number, &told, now, acts);
