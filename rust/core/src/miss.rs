@@ -24,6 +24,7 @@ mod flight; // join: one fetch a question
 mod waiters; // who waits, and who runs out of time first
 mod memo; // refuse: it failed just now
 mod breaker; // refuse: the registry fails
+mod probe; // is it back?
 mod guard; // allow: all that is known of one registry
 mod room; // may another try begin, beside all others
 mod tally; // how many there are
@@ -53,7 +54,6 @@ pub use moment::{MS, Moment, S};
 pub use policy::{Caps, Policy, TRIES_MAX};
 pub use stats::{Breaker, RegistryStats, Stats};
 
-use breaker::Verdict;
 use chance::Chance;
 use course::{Refusals, Try};
 use flight::{Flight, Flights};
@@ -137,10 +137,8 @@ impl<W> Misses<W> {
         if guard.breaker.state() == Breaker::Open {
             // Nobody waits for a registry that is away, not even for a fetch that began before.
             refuse(waiter, &self.refusals.unreachable, acts);
-            if under_way.is_none() && guard.breaker.ask(now, &mut self.chance) == Verdict::Probe {
-                let probe = Flight { is_probe: true, ..Flight::new(hash, question) };
-                let number = self.flights.insert(probe);
-                self.admit(number, now, acts);
+            if under_way.is_none() {
+                self.probe(hash, question, now, acts);
             }
             return;
         }
@@ -176,6 +174,7 @@ impl<W> Misses<W> {
                 guard.queue.push(number, now, &mut self.flights.all);
             }
         }
+        self.adopt_probe(number);
     }
 
     /// A record that is asked for often runs out soon: fetched behind the answer, if its registry has room to spare.
@@ -202,11 +201,11 @@ impl<W> Misses<W> {
             return;
         };
         running.first_byte_at.get_or_insert(now);
-        let number = running.flight;
+        let (number, begun) = (running.flight, running.begun);
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         (flight.patience_at, flight.overdue_at) = (None, None);
         if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
-            guard.breaker.hear(now);
+            guard.breaker.hear(begun, now);
         }
         self.arm(number);
     }
@@ -228,9 +227,7 @@ impl<W> Misses<W> {
             self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
             self.note_told(number, now);
         }
-        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
-            self.wake(number, now, acts);
-        }
+        self.wake_due(now, acts);
         while let Some((_, registry)) = self.registry_timers.first().filter(|(at, _)| *at <= now) {
             self.registry_timers.clear(registry);
             self.end_waits(registry, now, acts);

@@ -419,3 +419,119 @@ fn a_refresh_takes_only_what_is_spare() {
     refresh(&mut service, 0);
     assert_eq!(service.tries.len(), 10, "under way already");
 }
+
+#[test]
+fn a_registry_that_hangs_while_old_replies_come_is_given_up_too() {
+    let caps = Caps { concurrency_start: 100, concurrency_max: 100 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    // It is known to take 100 ms, so one is overdue after 500.
+    for id in 0..40 {
+        service.ask(id, id);
+        service.pass(100 * MS);
+        service.end(0, reply(200));
+    }
+    // It begins to hang with five under way. What hangs fills the limit before the last of the five is answered.
+    (100..105).for_each(|id| service.ask(id, id));
+    service.pass(MS);
+    (200..350).for_each(|id| service.ask(id, id));
+    service.pass(200 * MS);
+    (0..5).for_each(|_| service.end(0, reply(200)));
+    let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
+    service.pass(499 * MS);
+    assert_eq!(breaker(&service), Breaker::Closed);
+    service.pass(MS);
+    assert_eq!(breaker(&service), Breaker::Open);
+}
+
+#[test]
+fn tries_that_hang_among_others_that_are_answered_are_no_silence() {
+    let caps = Caps { concurrency_start: 100, concurrency_max: 100 };
+    let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+    // A crowd, of which every third is never answered; and nobody after it.
+    for id in 0..90 {
+        service.pass(MS);
+        service.ask(id, id);
+    }
+    (0..30).rev().for_each(|third| {
+        service.end(3 * third + 2, reply(200));
+        service.end(3 * third, reply(200));
+    });
+    service.pass(9 * S);
+    let stats = service.misses.registry_stats(0, service.now).unwrap();
+    assert_eq!((stats.breaker, service.tries.len()), (Breaker::Closed, 30));
+}
+
+/// A service whose breaker has just opened, by resets, at a registry that may be asked for so many at once.
+fn opened(cap: u32) -> Service {
+    let caps = Caps { concurrency_start: cap, concurrency_max: cap };
+    let mut service =
+        Service::with_caps(caps, Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
+    for id in 0..20 {
+        service.ask(id, id);
+        service.end(0, Tried::Reset);
+    }
+    let breaker = service.misses.registry_stats(0, service.now).map(|stats| stats.breaker);
+    assert_eq!(breaker, Some(Breaker::Open));
+    service
+}
+
+#[test]
+fn probes_go_out_one_at_a_time_and_one_that_hangs_makes_way_for_the_next() {
+    for cap in [1, 3, 20] {
+        let mut service = opened(cap);
+        let mut begun = Vec::new();
+        for id in 100..3100 {
+            service.pass(10 * MS);
+            service.ask(id, id);
+            assert!(service.tries.len() <= 1, "{cap}: {} probes at once", service.tries.len());
+            begun.extend(service.tries.last().map(|(try_id, _)| (*try_id, service.now)));
+        }
+        begun.dedup_by_key(|(try_id, _)| *try_id);
+        // None is known to be longer away than three seconds less what a reply takes, whenever the registry comes back.
+        let slowest = begun.windows(2).map(|pair| pair[1].1.since(pair[0].1)).max();
+        assert!(slowest.is_some_and(|us| us < 2100 * MS), "{cap}: {slowest:?} us between two probes");
+        let of_abandoned = service.abandoned.len();
+        assert!(of_abandoned + 1 >= begun.len(), "{cap}: {of_abandoned} of {} ended", begun.len());
+    }
+}
+
+#[test]
+fn a_probe_takes_the_place_of_a_try_that_hangs_where_the_cap_is_full() {
+    for cap in [20, 25] {
+        let caps = Caps { concurrency_start: cap, concurrency_max: cap };
+        let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+        for id in 0..cap {
+            service.pass(MS);
+            service.ask(id, id);
+        }
+        service.pass(2500 * MS);
+        let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
+        assert_eq!((breaker(&service), service.tries.len()), (Breaker::Open, cap as usize));
+        service.pass(250 * MS);
+        service.ask(100, 100);
+        assert_eq!(service.abandoned.len(), 1, "the oldest");
+        assert_eq!((service.tries.len(), &*service.tries[0].1), (cap as usize, "1"));
+        let probe = service.tries.len() - 1;
+        assert_eq!(&*service.tries[probe].1, "100");
+        service.end(probe, reply(200));
+        assert_eq!(breaker(&service), Breaker::Closed);
+    }
+}
+
+#[test]
+fn a_company_that_was_a_probe_is_asked_for_again_once_its_registry_is_back() {
+    let mut service = opened(20);
+    service.pass(300 * MS);
+    service.ask(100, 777);
+    assert_eq!(service.tries.len(), 1, "the probe, and it hangs");
+    let began = service.now;
+    while !service.tries.is_empty() {
+        service.pass(MS);
+    }
+    assert!(service.now.since(began) <= 2 * S);
+    service.ask(101, 778);
+    service.end(0, reply(200));
+    service.ask(102, 777);
+    service.end(0, reply(200));
+    assert!(matches!(service.answer(102), Some(Outcome::Company(_))), "{:?}", service.answer(102));
+}

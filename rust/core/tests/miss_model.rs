@@ -81,6 +81,8 @@ struct Onlooker {
     running: BTreeMap<TryId, (u8, String, Moment)>,
     /// By question and fetch: how many tries.
     tries: BTreeMap<(u8, String, Moment), u32>,
+    /// By registry, while its breaker is open.
+    probes: BTreeMap<u8, TryId>,
 }
 
 impl Onlooker {
@@ -94,12 +96,15 @@ impl Onlooker {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             tries: BTreeMap::new(),
+            probes: BTreeMap::new(),
         }
     }
 
     fn meet(&mut self, event: &Event) {
         let mut acts = Vec::new();
         let limits: Vec<u32> = self.limits();
+        self.probes.retain(|registry, _| is_open(&self.misses, *registry, self.now));
+        let were_open = [0, 1, 2].map(|registry| is_open(&self.misses, registry, self.now));
         // No two fetches of a question begin at the same moment, so that they can be told apart.
         self.now = self.now + 1;
         let (now, misses) = (self.now, &mut self.misses);
@@ -131,7 +136,7 @@ impl Onlooker {
                 self.misses.tick(self.now, &mut acts);
             }
         }
-        self.follow(acts, &limits);
+        self.follow(acts, &limits, were_open);
         if matches!(event, Event::Pass { .. }) {
             let mut waits = self.waiting.values().map(|asked| self.now.since(*asked));
             assert!(waits.all(|us| us < self.policy.deadline_us), "somebody waits beyond his deadline");
@@ -149,7 +154,7 @@ impl Onlooker {
         self.running.keys().nth(nth.checked_rem(self.running.len())?).copied()
     }
 
-    fn follow(&mut self, acts: Vec<Act<u32>>, limits: &[u32]) {
+    fn follow(&mut self, acts: Vec<Act<u32>>, limits: &[u32], were_open: [bool; 3]) {
         for act in acts {
             match act {
                 Act::Try { id, registry, company, ends_at } => {
@@ -166,7 +171,7 @@ impl Onlooker {
                     *tries += 1;
                     assert!(*tries <= self.policy.tries_max);
                     assert!(self.running.insert(id, question).is_none());
-                    self.check_room(registry, limits);
+                    self.check_room(registry, id, limits, were_open[usize::from(registry)]);
                 }
                 Act::Abandon { id } => {
                     assert!(self.running.remove(&id).is_some(), "abandoned, and did not run");
@@ -179,12 +184,17 @@ impl Onlooker {
         self.check();
     }
 
-    /// A try just began: the limit, as it was before all this or is now, had room for it. Only probes need none.
-    fn check_room(&self, registry: u8, limits: &[u32]) {
+    /// A try just began: the limit, as it was before all this or is now, had room for it. A probe keeps to the registry's cap
+    /// alone, and the one before it has ended.
+    fn check_room(&mut self, registry: u8, id: TryId, limits: &[u32], was_open: bool) {
         let stats = self.misses.registry_stats(registry, self.now).unwrap();
-        let limit = stats.limit.max(limits[usize::from(registry)]);
+        let is_probe = was_open && stats.breaker == Breaker::Open;
+        let cap = self.policy.registries[usize::from(registry)].concurrency_max;
+        let most = if is_probe { cap } else { stats.limit.max(limits[usize::from(registry)]) };
         let running = self.running.values().filter(|(other, ..)| *other == registry).count();
-        assert!(running <= limit as usize || stats.breaker == Breaker::Open, "{running} of {limit}");
+        assert!(running <= most as usize, "{running} of {most}, probe: {is_probe}");
+        let before = if is_probe { self.probes.insert(registry, id) } else { None };
+        assert!(before.is_none_or(|before| !self.running.contains_key(&before)), "two probes at once");
     }
 
     fn check(&self) {
@@ -216,6 +226,10 @@ impl Onlooker {
     }
 }
 
+fn is_open(misses: &Misses<u32>, registry: u8, now: Moment) -> bool {
+    misses.registry_stats(registry, now).unwrap().breaker == Breaker::Open
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -236,7 +250,7 @@ proptest! {
         }
         let mut acts = Vec::new();
         onlooker.misses.close(onlooker.now, &mut acts);
-        onlooker.follow(acts, &[200; 3]);
+        onlooker.follow(acts, &[200; 3], [false; 3]);
         let stats = onlooker.misses.stats();
         prop_assert_eq!((stats.fetches, stats.running, stats.waiters), (0, 0, 0));
         onlooker.meet(&Event::Ask { registry: 0, id: 1 });

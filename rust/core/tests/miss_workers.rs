@@ -15,6 +15,8 @@ struct Worker {
     place: u8,
     misses: Misses<u32>,
     tries: Vec<(TryId, u8)>,
+    /// Of them, those that began while the breaker was open.
+    probes: Vec<(TryId, u8)>,
     answers: Vec<Outcome>,
     /// Tries begun.
     begun: usize,
@@ -54,7 +56,7 @@ impl Machine {
     fn worker(&self, place: u8) -> Worker {
         let ledger = self.ledger.of_worker(place);
         let misses = Misses::beside_others(self.policy.clone(), place.into(), &ledger);
-        Worker { place, misses, tries: Vec::new(), answers: Vec::new(), begun: 0 }
+        Worker { place, misses, tries: Vec::new(), probes: Vec::new(), answers: Vec::new(), begun: 0 }
     }
 
     /// Kills a worker: its tries are gone, and what it counted stays.
@@ -105,25 +107,31 @@ impl Machine {
             match act {
                 Act::Try { id, registry, .. } => {
                     tries.push((id, registry));
-                    asked.push(registry);
+                    asked.push((id, registry));
                     *begun += 1;
                 }
                 Act::Abandon { id } => tries.retain(|(other, _)| *other != id),
                 Act::Answer { told, .. } => answers.push(told.outcome.clone()),
             }
         }
-        // What begins while the breaker is open is a probe: it needs no room at its registry, and they come one by one.
         let are_open = self.are_open();
-        let is_probe = |registry: &u8| {
-            let number = usize::from(*registry);
-            were_open[number] && are_open[number]
-        };
-        let probes = asked.iter().filter(|registry| is_probe(registry)).count();
-        assert!(probes <= 1, "{probes} probes at one instant");
-        for registry in asked.into_iter().filter(|registry| !is_probe(registry)) {
-            let limit = limits[usize::from(registry)].max(self.limits()[usize::from(registry)]);
+        for (id, registry) in asked {
+            let number = usize::from(registry);
+            // What begins while the breaker is open is a probe, whatever the registry has learnt to bear.
+            let is_probe = were_open[number] && are_open[number];
+            let cap = self.policy.registries[number].concurrency_max as usize;
+            let most = if is_probe { cap } else { limits[number].max(self.limits()[number]) };
             let running = self.running(registry);
-            assert!(running <= limit, "{running} at once, {limit} may be");
+            assert!(running <= most, "{running} at once, {most} may be");
+            if is_probe {
+                self.workers[worker].probes.push((id, registry));
+                assert_eq!(self.probes(registry), 1, "probes at once");
+            }
+        }
+        for (worker, registry) in (0..self.workers.len()).flat_map(|worker| [(worker, 0), (worker, 1)]) {
+            if !are_open[usize::from(registry)] {
+                self.workers[worker].probes.retain(|(_, other)| *other != registry);
+            }
         }
         assert!(self.all() <= self.policy.fetches_max, "{} at once over all", self.all());
     }
@@ -143,6 +151,15 @@ impl Machine {
     /// Tries that really run.
     fn running(&self, registry: u8) -> usize {
         let of = |worker: &Worker| worker.tries.iter().filter(|(_, other)| *other == registry).count();
+        self.workers.iter().map(of).sum()
+    }
+
+    /// Those of them that began while its breaker was open.
+    fn probes(&self, registry: u8) -> usize {
+        let of = |worker: &Worker| {
+            let runs = |probe: &&(TryId, u8)| probe.1 == registry && worker.tries.contains(probe);
+            worker.probes.iter().filter(runs).count()
+        };
         self.workers.iter().map(of).sum()
     }
 
@@ -288,6 +305,33 @@ fn the_limit_the_pause_and_the_breaker_are_one() {
     machine.end(prober, 0, reply(200, None));
     machine.ask(1 - prober, 1);
     assert_eq!(machine.running(1), 1, "it is closed for all");
+}
+
+#[test]
+fn no_worker_probes_a_registry_before_the_pause_that_it_asked_for_is_over() {
+    let mut machine = Machine::with_caps(2, 20, 20);
+    for _ in 0..20 {
+        machine.ask(0, 0);
+        machine.end(0, 0, Tried::Reset);
+    }
+    assert_eq!(machine.stats(1, 0).breaker, Breaker::Open);
+    let began = machine.now;
+    let mut probes = Vec::new();
+    for worker in [0, 1].into_iter().cycle().take(9000) {
+        machine.pass(10 * MS);
+        machine.ask(worker, 0);
+        if !machine.workers[worker].tries.is_empty() {
+            probes.push(machine.now.since(began) / S);
+            // It is in maintenance for half a minute and says so, and then it is well.
+            let is_back = machine.now.since(began) > 30 * S;
+            machine.end(worker, 0, if is_back { reply(200, None) } else { reply(503, Some(30 * S)) });
+        }
+        if machine.stats(worker, 0).breaker == Breaker::Closed {
+            break;
+        }
+    }
+    assert_eq!(machine.stats(1, 0).breaker, Breaker::Closed);
+    assert_eq!(probes, [0, 30], "seconds at which it was probed");
 }
 
 /// So many workers at a registry that bears three a second: tries begun within half a minute, and 429s among them.

@@ -3,12 +3,14 @@
 //! It is in trouble when half of at least twenty results of the last ten seconds failed, or twenty in a row did, or five
 //! connections in a row could not be made. The breaker opens when a try that began in trouble fails too: hundreds of
 //! connections that break at one instant are one event, after which the registry may be well at once. It also opens when
-//! twenty tries in a row, all begun since the registry last said anything, are overdue: the time-outs of a registry that
-//! hangs would come ten seconds late. A slow but right reply is no failure.
+//! twenty tries in a row are overdue, none of them older than one that was answered, after so long a silence for each: the
+//! time-outs of a registry that hangs would come ten seconds late. Replies to what was asked before them break the silence,
+//! and no more: the tries that hang fill the limit while they still come. A slow but right reply is no failure.
 //!
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
-//! sixteenth of the time for which it was away. A probe that hangs does not keep the next one from going out.
+//! sixteenth of the time for which it was away. A probe that hangs is given up when it is overdue, after two seconds at the
+//! latest, and the next one goes out. None goes out while the one before it runs, or in a pause for which the registry asked.
 //!
 //! Each worker judges by its own results. But a breaker that one of them opens is open for all, and so is one that is
 //! closed; all send one probe together.
@@ -25,6 +27,11 @@ const CONNECTS_MAX: u32 = 5;
 const SILENT_MAX: u32 = 20;
 const PROBE_APART_US_MIN: u64 = 250 * MS;
 const PROBE_APART_US_MAX: u64 = 30 * S;
+/// So long a probe is waited for at most, unless no other would go out then anyway: a registry that is back must be seen
+/// within three seconds, even if the last probe before is lost.
+pub(super) const PROBE_US_MAX: u64 = 2 * S;
+/// But a registry that has just come back may be slower than usual: so much of the outage so far a probe may take.
+const PROBE_US_SHARE: u64 = 2;
 /// The outage so far, by this, is the time to the next probe.
 const PROBE_SHARE: u64 = 16;
 
@@ -39,15 +46,13 @@ pub(super) enum Health {
     Away,
 }
 
-/// May a question be asked?
+/// A probe's time: until it ends the word that all workers share says that none may go out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// Yes.
-    Ask,
-    /// No.
-    Refuse,
-    /// Only as a probe, for which nobody waits.
-    Probe,
+pub(super) struct Probe {
+    /// It is given up then, and the next may go out.
+    pub(super) ends_at: Moment,
+    /// When it ends sooner, the next may go out from then on.
+    next_at: Moment,
 }
 
 /// The lowest bit of [`Word::Turned`].
@@ -71,9 +76,13 @@ pub(super) struct Breaker {
     failed: u32,
     /// In a row.
     connects_failed: u32,
-    /// Overdue tries that were begun after the registry last said anything.
+    /// Overdue tries, none of them older than one that was answered.
     silent: u32,
+    /// When the oldest of them began.
+    silent_from: Moment,
     heard_at: Moment,
+    /// When the youngest try began that was answered.
+    heard_of: Moment,
     opened: u64,
 }
 
@@ -90,7 +99,9 @@ impl Breaker {
             failed: 0,
             connects_failed: 0,
             silent: 0,
+            silent_from: Moment(0),
             heard_at: Moment(0),
+            heard_of: Moment(0),
             opened: 0,
         }
     }
@@ -105,26 +116,34 @@ impl Breaker {
         self.opened
     }
 
-    /// May a question be asked now? A probe that is allowed is expected to go out.
-    pub(super) fn ask(&self, now: Moment, chance: &mut Chance) -> Verdict {
+    /// A probe, if it is time for one: it is expected to go out, or to be [`probed`](Self::probed) at once. It is waited for
+    /// as long as any other try there, `hangs_us`, or longer.
+    pub(super) fn probe(&self, hangs_us: u64, now: Moment, chance: &mut Chance) -> Option<Probe> {
         let turned = self.line.load(Word::Turned);
-        if turned & OPEN == 0 {
-            return Verdict::Ask;
-        }
         let probe_at = self.line.load(Word::ProbeAt);
-        if now < Moment(probe_at) {
-            return Verdict::Refuse;
+        // What the registry asked for holds for probes too.
+        let paused_until = self.line.load(Word::PausedUntil);
+        if turned & OPEN == 0 || now < Moment(probe_at.max(paused_until)) {
+            return None;
         }
         let outage_us = now.since(moment_of(turned));
         let apart_us = (outage_us / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
         let next_at = now + jittered(apart_us, chance);
-        if self.line.change(Word::ProbeAt, probe_at, next_at.0) { Verdict::Probe } else { Verdict::Refuse }
+        let takes_us = hangs_us.max((outage_us / PROBE_US_SHARE).min(PROBE_US_MAX));
+        let ends_at = next_at.max(now + takes_us);
+        self.line.change(Word::ProbeAt, probe_at, ends_at.0).then_some(Probe { ends_at, next_at })
+    }
+
+    /// A probe ended.
+    pub(super) fn probed(&self, probe: Probe) {
+        // When that failed, the next one is on its way already.
+        self.line.change(Word::ProbeAt, probe.ends_at.0, probe.next_at.0);
     }
 
     /// A try that began then ended. True when this closed the breaker or opened it.
     pub(super) fn count(&mut self, health: Health, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         if health == Health::Well {
-            self.hear(now);
+            self.hear(begun, now);
         }
         self.follow();
         // When it last opened or closed: what began before says nothing of how the registry is now.
@@ -158,9 +177,13 @@ impl Breaker {
         health != Health::Well && begun >= trouble_at
     }
 
-    /// The registry says something.
-    pub(super) fn hear(&mut self, now: Moment) {
-        (self.silent, self.heard_at) = (0, now);
+    /// The registry says something to a try that began then.
+    pub(super) fn hear(&mut self, begun: Moment, now: Moment) {
+        self.heard_at = now;
+        self.heard_of = self.heard_of.max(begun);
+        if begun >= self.silent_from {
+            self.silent = 0;
+        }
     }
 
     /// Has the registry said anything after this?
@@ -168,12 +191,16 @@ impl Breaker {
         self.heard_at > begun
     }
 
-    /// A try that began then has not been answered for longer than usual. True when this opened the breaker.
+    /// When a try that began then is overdue, for which one usually waits so long: after so much silence. None when one that
+    /// began later was answered: what became of it says nothing of the registry.
+    pub(super) fn overdue_at(&self, begun: Moment, overdue_us: u64) -> Option<Moment> {
+        (begun > self.heard_of).then(|| begun.max(self.heard_at) + overdue_us)
+    }
+
+    /// A try that began then is overdue. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
-        if begun <= self.heard_at {
-            return false;
-        }
         self.follow();
+        self.silent_from = if self.silent == 0 { begun } else { self.silent_from.min(begun) };
         self.silent += 1;
         self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
     }
@@ -281,14 +308,32 @@ mod tests {
     }
 
     #[test]
-    fn silence_opens_it_when_nothing_was_heard_since() {
-        for (heard_at_s, expected) in [(2, stats::Breaker::Closed), (1, stats::Breaker::Open)] {
+    fn a_try_is_overdue_after_silence_unless_a_later_one_was_answered() {
+        let mut breaker = Breaker::new(true, Line::alone());
+        for (heard_of_ms, heard_at_ms, begun_ms, overdue_at_ms) in [
+            (0, 0, 50, Some(550)),
+            (0, 40, 50, Some(550)),
+            (0, 90, 50, Some(590)), // what was asked before it is answered after it began
+            (50, 150, 50, None),
+            (20, 200, 60, Some(700)),
+            (20, 200, 250, Some(750)),
+        ] {
+            breaker.hear(START + heard_of_ms * MS, START + heard_at_ms * MS);
+            let found = breaker.overdue_at(START + begun_ms * MS, 500 * MS);
+            assert_eq!(found, overdue_at_ms.map(|ms| START + ms * MS), "{heard_at_ms} {begun_ms}");
+        }
+    }
+
+    #[test]
+    fn silence_opens_it_and_a_word_to_a_later_one_ends_it() {
+        for (heard_of_ms, opens) in [(99, true), (100, false), (110, false), (200, false)] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-            breaker.count(Health::Well, Moment(0), Moment(heard_at_s * S), &mut chance);
-            for _ in 0..SILENT_MAX {
-                breaker.overdue(Moment(S + 1), Moment(3 * S), &mut chance);
+            let at = |ms: u64| START + ms * MS;
+            for nth in 0..u64::from(SILENT_MAX) - 1 {
+                assert!(!breaker.overdue(at(100 + nth), at(600), &mut chance));
             }
-            assert_eq!(breaker.state(), expected, "heard at {heard_at_s}");
+            breaker.hear(at(heard_of_ms), at(650));
+            assert_eq!(breaker.overdue(at(200), at(1150), &mut chance), opens, "{heard_of_ms}");
         }
     }
 
@@ -308,7 +353,7 @@ mod tests {
         for at in 1..10 * u64::from(SILENT_MAX) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
-                breaker.count(Health::Well, Moment(S), Moment(at * S + 2), &mut chance);
+                breaker.count(Health::Well, Moment(at * S), Moment(at * S + 2), &mut chance);
             }
         }
         assert_eq!(breaker.state(), stats::Breaker::Closed);
@@ -331,7 +376,8 @@ mod tests {
         breaker.open(START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
-            if breaker.ask(Moment(at), &mut chance) == Verdict::Probe {
+            if let Some(probe) = breaker.probe(S, Moment(at), &mut chance) {
+                breaker.probed(probe);
                 probes.push(at);
             }
         }
@@ -340,6 +386,30 @@ mod tests {
         for (at, gap) in gaps {
             let most = ((at - START.0) / 16).clamp(S / 4, 30 * S);
             assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{gap} at {at}");
+        }
+    }
+
+    #[test]
+    fn the_next_probe_waits_for_one_that_hangs_until_it_is_overdue() {
+        for (outage_ms, hangs_ms, least_ms, most_ms) in [
+            (250, 500, 500, 500),
+            (250, 2000, 2000, 2000),
+            (3000, 500, 1500, 1500), // what has just come back may be slow
+            (20_000, 500, 2000, 2000),
+            (160_000, 500, 7500, 10_000),
+        ] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.open(START, &mut chance);
+            let begun = START + outage_ms * MS;
+            let probe = breaker.probe(hangs_ms * MS, begun, &mut chance).unwrap();
+            let found = probe.ends_at.since(begun);
+            assert!((least_ms * MS..=most_ms * MS).contains(&found), "{found} after {outage_ms} ms");
+            let before = Moment(probe.ends_at.0 - 1);
+            assert_eq!(breaker.probe(hangs_ms * MS, before, &mut chance), None);
+            assert!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance).is_some());
+            // One whose time was over changes nothing for the next.
+            breaker.probed(probe);
+            assert_eq!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance), None);
         }
     }
 
@@ -356,7 +426,7 @@ mod tests {
         ] {
             assert_eq!(breaker.count(health, begun, opened + 2 * S, &mut chance), closes, "{health:?}");
         }
-        assert_eq!(breaker.ask(opened + 2 * S, &mut chance), Verdict::Ask);
+        assert_eq!(breaker.probe(S, opened + 2 * S, &mut chance), None);
         // What failed before does not open it again.
         assert!((0..19).all(|_| !breaker.count(Health::Failing, START, opened + 3 * S, &mut chance)));
     }
@@ -374,7 +444,7 @@ mod tests {
         assert_eq!(other.state(), stats::Breaker::Open);
         assert!(!fail(&mut other, 1, &mut chance), "it is open already");
         let probes = |at: Moment, chance: &mut Chance| {
-            [&one, &other].iter().filter(|breaker| breaker.ask(at, chance) == Verdict::Probe).count()
+            [&one, &other].iter().filter(|breaker| breaker.probe(S, at, chance).is_some()).count()
         };
         assert_eq!(probes(START + S, &mut chance), 1, "one for all");
         assert_eq!(probes(START + 2 * S, &mut chance), 1);

@@ -50,17 +50,17 @@ impl<W> Misses<W> {
     /// Begins a flight's next try, or has it wait for room.
     pub(super) fn admit(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get(number) else { return };
-        let (registry, is_probe) = (flight.registry, flight.is_probe);
+        let registry = flight.registry;
         let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-        if guard.breaker.state() == stats::Breaker::Open && !is_probe {
+        if guard.breaker.state() == stats::Breaker::Open {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
-        let room = if is_probe { self.claim_probe(registry) } else { self.claim_for(number, now, acts) };
+        let room = self.claim_for(number, now, acts);
         if room == Room::Now {
             return self.begin(number, now, acts);
         }
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
-        if guard.breaker.state() == stats::Breaker::Open && !is_probe {
+        if guard.breaker.state() == stats::Breaker::Open {
             return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
@@ -106,7 +106,7 @@ impl<W> Misses<W> {
         flight.begun = now;
         flight.overdue_at = Some(now + guard.patience().overdue);
         flight.late_at = Some(now + self.policy.deadline_us);
-        let may_follow = flight.tries < self.policy.tries_max && !flight.is_probe;
+        let may_follow = flight.tries < self.policy.tries_max && flight.probe.is_none();
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
         acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
         self.note_overstay(number, now);
@@ -237,7 +237,7 @@ impl<W> Misses<W> {
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
         let retry_at = now + retry::wait_us(flight.tries.saturating_sub(1), &mut self.chance);
         let may = flight.tries < self.policy.tries_max
-            && !flight.is_probe
+            && flight.probe.is_none()
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
@@ -252,12 +252,20 @@ impl<W> Misses<W> {
         may
     }
 
+    /// Does for each flight what is due by now.
+    pub(super) fn wake_due(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
+        while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.wake(number, now, acts);
+        }
+    }
+
     /// What a flight's timer was set for.
-    pub(super) fn wake(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    fn wake(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let is_due = |at: &mut Option<Moment>| at.take_if(|at| *at <= now).is_some();
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let registry = flight.registry;
-        if is_due(&mut flight.ends_at) {
+        let is_probe_over = flight.probe.is_some_and(|probe| probe.ends_at <= now);
+        if is_due(&mut flight.ends_at) || is_probe_over {
             return self.time_out(number, now, acts);
         }
         if is_due(&mut flight.retry_at) {
@@ -270,8 +278,11 @@ impl<W> Misses<W> {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if is_due(&mut flight.overdue_at) {
             let begun = flight.begun;
-            let guard = self.guards.get_mut(usize::from(registry));
-            if guard.is_some_and(|guard| guard.overdue(begun, now, &mut self.chance)) {
+            let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
+            // It is later than was thought when something was heard meanwhile.
+            let overdue_at = guard.overdue_at(begun);
+            flight.overdue_at = overdue_at.filter(|at| *at > now);
+            if overdue_at.is_some_and(|at| at <= now) && guard.overdue(begun, now, &mut self.chance) {
                 self.refuse_queue(registry, acts);
             }
         }
@@ -329,7 +340,8 @@ impl<W> Misses<W> {
     pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
-        if told.outcome != Outcome::Overloaded {
+        // A probe's failure tells of its registry, and not of the company.
+        if told.outcome != Outcome::Overloaded && flight.probe.is_none() {
             self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
         }
         self.land(number, &told, now, acts);
@@ -392,6 +404,9 @@ impl<W> Misses<W> {
         }
         let Some(mut flight) = self.flights.remove(number) else { return };
         self.timers.clear(number);
+        if let (Some(probe), Some(guard)) = (flight.probe, self.guards.get(usize::from(flight.registry))) {
+            guard.breaker.probed(probe);
+        }
         while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
         }

@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 use slab::Slab;
 
 use super::act::{Question, Told};
+use super::breaker::Probe;
 use super::moment::Moment;
 use super::policy::TRIES_MAX;
 use super::queue::Queued;
@@ -43,8 +44,8 @@ pub(super) struct Flight {
     pub(super) is_again: bool,
     /// The most useful failure so far.
     pub(super) failure: Option<Told>,
-    /// Nobody waits for it, and no other try follows: it finds out whether the registry is back.
-    pub(super) is_probe: bool,
+    /// Nobody waits for it, and no other try follows: it finds out whether the registry is back, until its time is over.
+    pub(super) probe: Option<Probe>,
     pub(super) queued: Option<Queued>,
 }
 
@@ -67,14 +68,15 @@ impl Flight {
             is_told: false,
             is_again: false,
             failure: None,
-            is_probe: false,
+            probe: None,
             queued: None,
         }
     }
 
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Moment> {
-        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, self.late_at]
+        let probe_ends_at = self.probe.map(|probe| probe.ends_at);
+        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, self.late_at, probe_ends_at]
             .into_iter()
             .flatten()
             .min()

@@ -159,7 +159,12 @@ impl Guard {
         turned
     }
 
-    /// A try that began then is not answered yet, though it usually would be. True when this opened the breaker.
+    /// When a try that began then is overdue; None when that would say nothing of the registry.
+    pub(super) fn overdue_at(&self, begun: Moment) -> Option<Moment> {
+        self.breaker.overdue_at(begun, self.patience.overdue)
+    }
+
+    /// A try that began then is overdue. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         let turned = self.breaker.overdue(begun, now, chance);
         self.restart_if_open(turned, now);

@@ -32,7 +32,7 @@ pub(super) enum Word {
     PausedUntil,
     /// When the breaker last turned, times two; odd while it is open.
     Turned,
-    /// When the next probe may go out.
+    /// When the next probe may go out; none runs any more by then, whoever sent it.
     ProbeAt,
     /// Tries a second, an `f64`; 0 until it is known.
     Pace,

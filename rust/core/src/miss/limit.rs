@@ -41,6 +41,12 @@ impl Limit {
         self.most(self.line.load(Word::Limit)) as u32
     }
 
+    /// So many may ever run.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cap, a u32")]
+    pub(super) const fn max(&self) -> u32 {
+        self.max as u32
+    }
+
     /// A try ended while so many ran, itself included; `round_trip_us` is what one usually takes.
     pub(super) fn count(&self, is_lost: bool, running: usize, round_trip_us: u64, now: Moment) {
         #[expect(clippy::cast_precision_loss, reason = "tries that run: far below 2^53")]

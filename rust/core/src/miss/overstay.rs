@@ -29,7 +29,7 @@ impl<W> Misses<W> {
     pub(super) fn note_overstay(&mut self, number: usize, now: Moment) {
         let Some(flight) = self.flights.all.get(number) else { return };
         let is_done_for = flight.is_told && flight.hoped_until <= now;
-        let is_kept = flight.is_again && flight.overdue_at.is_some() || flight.is_probe;
+        let is_kept = flight.is_again && flight.overdue_at.is_some() || flight.probe.is_some();
         if is_done_for && !is_kept && flight.has_running() && flight.queued.is_none() {
             if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
                 guard.queue.push_overstay(number, now, &mut self.flights.all);
@@ -70,6 +70,6 @@ impl<W> Misses<W> {
         let (registry, begun) = (usize::from(flight.registry), flight.begun);
         let is_watched = flight.overdue_at.take().is_some();
         let Some(guard) = self.guards.get_mut(registry).filter(|_| is_watched) else { return false };
-        guard.overdue(begun, now, &mut self.chance)
+        !guard.breaker.was_heard_since(begun) && guard.overdue(begun, now, &mut self.chance)
     }
 }

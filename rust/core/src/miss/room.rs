@@ -47,11 +47,6 @@ impl<W> Misses<W> {
         }
     }
 
-    /// The same for a probe, which needs no room at its registry: what hangs there says nothing about now.
-    pub(super) fn claim_probe(&self, registry: u8) -> Room {
-        if self.take_permits(registry, usize::MAX) { Room::Now } else { Room::Full }
-    }
-
     /// A try ended for which room was claimed, or it was not begun.
     pub(super) fn give_back(&self, registry: u8) {
         self.all.tally().give_back();
@@ -153,7 +148,7 @@ impl<W> Misses<W> {
     }
 
     /// Takes a permit of this registry, of which there are `most`, and one of all together; or none.
-    fn take_permits(&self, registry: u8, most: usize) -> bool {
+    pub(super) fn take_permits(&self, registry: u8, most: usize) -> bool {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return false };
         if !self.all.tally().take(self.policy.fetches_max) {
             return false;

@@ -1,0 +1,135 @@
+//! Probe: while a registry's breaker is open, one question at a time finds out whether it is back, and nobody waits for it.
+//!
+//! A probe is one of the tries for which the registry may be asked at once, whatever it has learnt to bear: where tries that
+//! hang are as many, the one that has hung longest is given up for it.
+
+use super::Misses;
+use super::act::{Act, Question};
+use super::breaker::PROBE_US_MAX;
+use super::course::Try;
+use super::flight::Flight;
+use super::moment::Moment;
+
+impl<W> Misses<W> {
+    /// Asks this as a probe, if it is time for one and there is room.
+    pub(super) fn probe(&mut self, hash: u64, question: Question<'_>, now: Moment, acts: &mut Vec<Act<W>>) {
+        let registry = question.registry;
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return };
+        let hangs_us = guard.patience().overdue.min(PROBE_US_MAX);
+        let Some(probe) = guard.breaker.probe(hangs_us, now, &mut self.chance) else { return };
+        // The time of the one before it is over.
+        self.wake_due(now, acts);
+        if self.claim_probe(registry, hangs_us, now, acts) {
+            let flight = Flight { probe: Some(probe), ..Flight::new(hash, question) };
+            let number = self.flights.insert(flight);
+            self.begin(number, now, acts);
+        } else if let Some(guard) = self.guards.get(usize::from(registry)) {
+            guard.breaker.probed(probe);
+        }
+    }
+
+    /// Somebody waits for this flight now. If it is a probe, its registry is back, and it goes on as any other fetch.
+    pub(super) fn adopt_probe(&mut self, number: usize) {
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        let Some(guard) = self.guards.get(usize::from(flight.registry)) else { return };
+        if flight.probe.take().is_some() {
+            let may_follow = flight.tries < self.policy.tries_max;
+            flight.patience_at = may_follow.then(|| flight.begun + guard.patience().second_try);
+            self.arm(number);
+        }
+    }
+
+    fn claim_probe(&mut self, registry: u8, hangs_us: u64, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
+        let Some(most) = self.guards.get(usize::from(registry)).map(|guard| guard.limit.max() as usize)
+        else {
+            return false;
+        };
+        if !self.take_permits(registry, most) {
+            self.abandon_oldest(registry, hangs_us, now, acts);
+            return self.take_permits(registry, most);
+        }
+        true
+    }
+
+    /// Abandons the try that has hung longest at a registry, if it has for so long.
+    fn abandon_oldest(&mut self, registry: u8, hangs_us: u64, now: Moment, acts: &mut Vec<Act<W>>) {
+        let is_there = |running: &Try| {
+            self.flights.all.get(running.flight).is_some_and(|flight| flight.registry == registry)
+        };
+        let hangs = |running: &Try| {
+            running.first_byte_at.is_none() && now.since(running.begun) >= hangs_us && is_there(running)
+        };
+        let hanging = self.tries.iter().map(|(_, running)| running).filter(|running| hangs(running));
+        let Some(id) = hanging.min_by_key(|running| running.begun).map(|running| running.id) else { return };
+        let Some(ended) = self.take(id) else { return };
+        acts.push(Act::Abandon { id });
+        if let Some(guard) = self.guards.get_mut(usize::from(registry)) {
+            guard.time(now.since(ended.begun));
+        }
+        if !self.flights.all.get(ended.flight).is_some_and(Flight::has_running) {
+            self.land_failed(ended.flight, now, acts);
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::miss::act::{Told, Tried, TryId};
+    use crate::miss::ledger::Ledger;
+    use crate::miss::moment::{MS, S};
+    use crate::miss::policy::{Caps, Policy};
+    use crate::outcome::Outcome;
+
+    const START: Moment = Moment(5 * S);
+
+    fn ask(misses: &mut Misses<u32>, id: &str, waiter: u32, now: Moment) -> Vec<Act<u32>> {
+        let mut acts = Vec::new();
+        misses.ask(Question { registry: 0, id }, waiter, now, &mut acts);
+        acts
+    }
+
+    fn begun(acts: &[Act<u32>]) -> Vec<TryId> {
+        let id = |act: &Act<u32>| if let Act::Try { id, .. } = act { Some(*id) } else { None };
+        acts.iter().filter_map(id).collect()
+    }
+
+    fn answered(acts: &[Act<u32>]) -> Vec<u32> {
+        let waiter = |act: &Act<u32>| if let Act::Answer { waiter, .. } = act { Some(*waiter) } else { None };
+        acts.iter().filter_map(waiter).collect()
+    }
+
+    fn not_found() -> Tried {
+        let told = Told { outcome: Outcome::NotFound, fwd_status: Some(404), stored: true, age_ds: 0 };
+        Tried::Reply { told, retry_after_us: None }
+    }
+
+    #[test]
+    fn who_joins_a_probe_at_a_registry_that_is_back_is_served_as_anybody() {
+        let policy = Policy { registries: vec![Caps::default()], ..Policy::default() };
+        let ledger = Ledger::own(1);
+        let [mut one, mut other] =
+            [0, 1].map(|place| Misses::beside_others(policy.clone(), place.into(), &ledger.of_worker(place)));
+        for id in 0..20 {
+            for id in begun(&ask(&mut one, &id.to_string(), 0, START)) {
+                one.tried(id, Tried::Reset, START, &mut Vec::new());
+            }
+        }
+        assert_eq!(begun(&ask(&mut one, "hangs", 0, START + 250 * MS)).len(), 1, "a probe");
+        // That worker is slow to give it up, while the other one finds that the registry is back.
+        let back = START + 4 * S;
+        for id in begun(&ask(&mut other, "probes", 0, back)) {
+            other.tried(id, not_found(), back, &mut Vec::new());
+        }
+        for waiter in [1, 2] {
+            assert!(ask(&mut one, "hangs", waiter, back).is_empty(), "they wait");
+        }
+        let mut acts = Vec::new();
+        one.tick(back, &mut acts);
+        assert_eq!((begun(&acts).len(), answered(&acts)), (1, vec![]), "it is asked for again");
+        for id in begun(&acts) {
+            one.tried(id, not_found(), back + MS, &mut acts);
+        }
+        assert_eq!(answered(&acts), [1, 2]);
+    }
+}
