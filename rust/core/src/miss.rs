@@ -102,11 +102,12 @@ impl<W> Misses<W> {
                 Guard::new(*caps, &policy, Line::new(ledger.clone(), Some(registry)))
             });
         let guards = guards.collect();
+        let waiters = Waiters::new(policy.registries.len());
         let memo = Memo::new(policy.memo_max);
         Self {
             policy,
             flights: Flights::new(seed),
-            waiters: Waiters::new(),
+            waiters,
             tries: Slab::new(),
             tries_begun: 0,
             guards,
@@ -149,13 +150,13 @@ impl<W> Misses<W> {
             return refuse(waiter, told, acts);
         }
         if self.waiters.len() >= self.policy.waiters_max {
-            self.shed_oldest(acts);
+            self.shed_for(question.registry, acts);
         }
         let joined = under_way.is_some();
         let number = under_way.unwrap_or_else(|| self.flights.insert(Flight::new(hash, question)));
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let deadline = now + self.policy.deadline_us;
-        self.waiters.push(waiter, deadline, (number, joined), &mut flight.waiters);
+        self.waiters.push(waiter, deadline, (question.registry, number, joined), &mut flight.waiters);
         if !joined {
             return self.admit(number, now, acts);
         }
@@ -213,9 +214,9 @@ impl<W> Misses<W> {
     /// Does what is due by now. Early and needless calls harm nothing.
     pub fn tick(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
         let now = self.at(now);
-        while self.waiters.oldest().is_some_and(|(deadline, _)| deadline <= now) {
+        while let Some((_, number)) = self.waiters.oldest().filter(|(deadline, _)| *deadline <= now) {
             self.counted.timed_out += 1;
-            self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
+            self.answer_oldest_of(number, &Arc::clone(&self.refusals.timed_out), acts);
         }
         while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
             self.wake(number, now, acts);
@@ -269,14 +270,14 @@ impl<W> Misses<W> {
         self.now
     }
 
-    /// Makes room for a newer customer.
-    fn shed_oldest(&mut self, acts: &mut Vec<Act<W>>) {
+    /// Makes room for a newer customer of this registry.
+    fn shed_for(&mut self, registry: u8, acts: &mut Vec<Act<W>>) {
+        let Some(number) = self.waiters.spare(registry) else { return };
         self.counted.shed += 1;
-        self.answer_oldest(&Arc::clone(&self.refusals.overloaded), acts);
+        self.answer_oldest_of(number, &Arc::clone(&self.refusals.overloaded), acts);
     }
 
-    fn answer_oldest(&mut self, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
-        let Some((_, number)) = self.waiters.oldest() else { return };
+    fn answer_oldest_of(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
