@@ -110,7 +110,8 @@ impl<W> Waiters<W> {
     /// most wait, the newcomer among them. Nobody makes room for one of a registry for which as many wait as for his own.
     pub(super) fn spare(&self, newcomers: u8) -> Option<usize> {
         let own = self.registries.get(usize::from(newcomers))?;
-        let most = self.registries.iter().fold(own, |most, list| if list.count > most.count { list } else { most });
+        let most =
+            self.registries.iter().fold(own, |most, list| if list.count > most.count { list } else { most });
         let list = if most.count > own.count + 1 || own.count == 0 { most } else { own };
         self.places.get(list.oldest?).map(|waiter| waiter.flight)
     }
