@@ -166,6 +166,18 @@ async def test_a_server_that_does_not_tell_the_truth_is_caught(
         assert report["statuses"] == {"503": asked}
 
 
+async def test_what_cannot_be_weighed_is_one_line(tmp_path: Path) -> None:
+    profile = tmp_path / "short.toml"
+    profile.write_text(SHORT, encoding="utf-8")
+    async with saying(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n") as url:
+        status, _, complained = await rehearse(
+            str(profile), "--target", url, "--memory-of", str(tmp_path / "nothing")
+        )
+    assert status == 1
+    assert complained.count("\n") == 1
+    assert "--memory-of" in complained
+
+
 async def test_how_long_errors_took_is_told_by_outage_and_status(tmp_path: Path) -> None:
     profile, score = tmp_path / "away.toml", tmp_path / "score.json"
     profile.write_text(SHORT + "outages = [{ begin_s = 0, length_s = 600 }]\n", encoding="utf-8")

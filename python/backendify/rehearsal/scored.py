@@ -42,10 +42,7 @@ def told(report: dict[str, Any]) -> str:
         f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
     ]
     if "server_memory_bytes_peak" in report:
-        most = (
-            f"{report['server_memory_bytes_peak'] >> 20} MiB, {report['server_descriptors_peak']} descriptors"
-        )
-        lines.append(f"server         {most} at most")
+        lines.append(f"server         {_weight(report)}")
     for country, load in report["registries"].items():
         lines.append(
             f"registry {country}    {load['requests']} requests for {load['distinct']} companies"
@@ -61,6 +58,15 @@ def told(report: dict[str, Any]) -> str:
 
 def _sockets(load: dict[str, Any]) -> str:
     """Tell a registry's sockets, where there are any: a simulation has none."""
+def _weight(report: dict[str, Any]) -> str:
+    """Tell what the server took, and how often that is unknown."""
+    seconds, peak = report["server_seconds"], report["server_memory_bytes_peak"]
+    if peak is None:
+        return "never weighed"
+    unknown = f", not weighed in {seconds.count(None)} of {len(seconds)} seconds" if None in seconds else ""
+    return f"{peak >> 20} MiB, {report['server_descriptors_peak']} descriptors at most{unknown}"
+
+
     peak = load["sockets_peak"]
     return f", {peak} sockets at most, {load['sockets']} at the end" if peak else ""
 
