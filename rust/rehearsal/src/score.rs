@@ -238,12 +238,12 @@ impl Score {
     }
 
     /// How long after an outage's end it took until a whole second's customers had 95 % of what the ideal cache could
-    /// tell them, in seconds; none when they never had.
+    /// tell them, in seconds; none when they never had. A second in which it could tell nothing says nothing.
     pub(crate) fn recovery_s(&self, registry: usize, end_us: u64) -> Option<f64> {
         let returned_s = end_us as f64 / 1e6;
         let first = returned_s.ceil() as usize;
         let seconds = self.seconds.get(registry)?.iter().enumerate().skip(first);
-        let well = |tally: &Tally| tally.asked > 0 && tally.right * 100 >= tally.answerable * 95;
+        let well = |tally: &Tally| tally.answerable > 0 && tally.right * 100 >= tally.answerable * 95;
         let second = seconds.filter(|(_, tally)| well(tally)).map(|(second, _)| second).next()?;
         Some(second as f64 - returned_s)
     }
@@ -325,6 +325,16 @@ mod tests {
         }
         assert_eq!(score.recovery_s(0, 2_500_000), Some(1.5));
         assert_eq!(score.recovery_s(0, 4_000_001), None);
+    }
+
+    #[test]
+    fn a_second_in_which_nothing_could_be_told_is_no_good_one() {
+        let mut score = Score::new(&[1]);
+        for (second, in_turn, right_at) in [(1, false, None), (2, true, None), (3, true, Some(0))] {
+            let answerable = Answerable { in_turn, at_once: in_turn };
+            score.done(Asked { answerable, ..asked(second * 1_000_000, None, false) }, right_at, 0);
+        }
+        assert_eq!(score.recovery_s(0, 1_000_000), Some(2.0));
     }
 
     #[test]
