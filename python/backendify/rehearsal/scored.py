@@ -23,7 +23,8 @@ def told(report: dict[str, Any]) -> str:
     requests = report["requests"]
     statuses = "  ".join(f"{status}: {count}" for status, count in report["statuses"].items())
     latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
-    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
+    kept_out = f"; {report['kept_out']} never sent" if report["kept_out"] else ""
+    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms{kept_out})"
     after = report["right_after_retries_percent"]
     took = (
         "in virtual time, where work costs nothing"
@@ -56,8 +57,6 @@ def told(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _sockets(load: dict[str, Any]) -> str:
-    """Tell a registry's sockets, where there are any: a simulation has none."""
 def _weight(report: dict[str, Any]) -> str:
     """Tell what the server took, and how often that is unknown."""
     seconds, peak = report["server_seconds"], report["server_memory_bytes_peak"]
@@ -67,6 +66,8 @@ def _weight(report: dict[str, Any]) -> str:
     return f"{peak >> 20} MiB, {report['server_descriptors_peak']} descriptors at most{unknown}"
 
 
+def _sockets(load: dict[str, Any]) -> str:
+    """Tell a registry's sockets, where there are any: a simulation has none."""
     peak = load["sockets_peak"]
     return f", {peak} sockets at most, {load['sockets']} at the end" if peak else ""
 

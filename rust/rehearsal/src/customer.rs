@@ -41,9 +41,7 @@ impl Crowd {
             }
             let Some(asked) = self.asked(arrival) else { continue };
             if self.at_once.get() >= AT_ONCE_MAX {
-                let mut score = self.score.borrow_mut();
-                score.sent(u64::MAX, 0);
-                score.done(asked, None, 0);
+                self.score.borrow_mut().kept_out(asked);
                 continue;
             }
             self.at_once.set(self.at_once.get() + 1);

@@ -34,6 +34,8 @@ pub struct Report {
     aborted: u64,
     broken: u64,
     late: u64,
+    /// Of the late ones, those never sent: too many customers were there.
+    kept_out: u64,
     late_ms_peak: f64,
     registries: BTreeMap<String, RegistryReport>,
     /// Over all registries, by the second in which they came.
@@ -95,6 +97,7 @@ impl Report {
             aborted: score.aborted,
             broken: score.broken,
             late: score.late,
+            kept_out: score.kept_out,
             late_ms_peak: score.late_us_peak as f64 / 1000.0,
             registries: registry_reports.collect(),
             seconds,

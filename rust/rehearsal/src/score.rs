@@ -116,6 +116,8 @@ pub(crate) struct Score {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) aborted: u64,
     pub(crate) broken: u64,
+    /// Requests never sent: too many customers were there. They are late too.
+    pub(crate) kept_out: u64,
     pub(crate) wrong: u64,
     pub(crate) wrong_examples: Vec<String>,
     /// Requests sent later than they were due.
@@ -139,6 +141,7 @@ impl Score {
             statuses: BTreeMap::new(),
             aborted: 0,
             broken: 0,
+            kept_out: 0,
             wrong: 0,
             wrong_examples: Vec::new(),
             late: 0,
@@ -157,6 +160,13 @@ impl Score {
     pub(crate) fn sent(&mut self, late_us: u64, late_us_max: u64) {
         self.late += u64::from(late_us > late_us_max);
         self.late_us_peak = self.late_us_peak.max(late_us);
+    }
+
+    /// A customer for whom there was no room: his request is as good as late, and nobody knows by how much.
+    pub(crate) fn kept_out(&mut self, asked: Asked) {
+        self.kept_out += 1;
+        self.late += 1;
+        self.done(asked, None, 0);
     }
 
     /// A try that began then ended after so long; `outage` is the one of its registry in which it began, with that one's
@@ -335,6 +345,15 @@ mod tests {
             score.done(Asked { answerable, ..asked(second * 1_000_000, None, false) }, right_at, 0);
         }
         assert_eq!(score.recovery_s(0, 1_000_000), Some(2.0));
+    }
+
+    #[test]
+    fn who_was_kept_out_is_late_by_nobody_knows_how_much() {
+        let mut score = Score::new(&[0]);
+        score.sent(20_000, 10_000);
+        score.kept_out(asked(0, None, false));
+        assert_eq!((score.kept_out, score.late, score.late_us_peak), (1, 2, 20_000));
+        assert_eq!((score.all.asked, score.all.right), (1, 0));
     }
 
     #[test]
