@@ -25,6 +25,7 @@ def told(report: dict[str, Any]) -> str:
     latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
     kept_out = f"; {report['kept_out']} never sent" if report["kept_out"] else ""
     late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms{kept_out})"
+    lost = f"hung up: {report['aborted']}  broken: {report['broken']}  asked again: {report['asked_again']}"
     after = report["right_after_retries_percent"]
     took = (
         "in virtual time, where work costs nothing"
@@ -40,7 +41,7 @@ def told(report: dict[str, Any]) -> str:
         f"ideal cache    {bound}; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",
         f"wrong answers  {report['wrong']}",
-        f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
+        f"statuses       {statuses}  {lost}",
     ]
     if "server_memory_bytes_peak" in report:
         lines.append(f"server         {_weight(report)}")

@@ -116,6 +116,8 @@ pub(crate) struct Score {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) aborted: u64,
     pub(crate) broken: u64,
+    /// Requests sent once more, on a connection of their own: the kept one was lost before a reply began.
+    pub(crate) asked_again: u64,
     /// Requests never sent: too many customers were there. They are late too.
     pub(crate) kept_out: u64,
     pub(crate) wrong: u64,
@@ -141,6 +143,7 @@ impl Score {
             statuses: BTreeMap::new(),
             aborted: 0,
             broken: 0,
+            asked_again: 0,
             kept_out: 0,
             wrong: 0,
             wrong_examples: Vec::new(),
