@@ -22,7 +22,7 @@ class HeadTooLarge(httpx.RemoteProtocolError):
 
 
 class Unheard(httpx.ReadError):
-    """The connection was lost before one octet of the reply came: a GET may be asked again."""
+    """The connection was lost before one octet of the reply came: a GET may be asked again (RFC 9112 §9.3.1)."""
 
 
 class Connection(asyncio.BufferedProtocol):

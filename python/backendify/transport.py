@@ -19,10 +19,18 @@ IDLE_CONNECTIONS_MAX: Final = 64  # kept per registry
 IDLE_S: Final = (
     15.0  # kept for so long; many servers close after 20 to 75 s, and the first to close wins no race
 )
+STALE_S: Final = 0.3  # a request to who had closed comes back in a round trip; connecting may take as long
+
+
+def _nobody_counts() -> None: ...
 
 
 class GetTransport(httpx.AsyncBaseTransport):
     """Sends GETs, at most `connections_max` at once, and keeps idle connections for the next.
+
+    A kept connection that is lost within `stale_s` of the request, and before a reply, had been closed
+    already: it is replaced, once, and `request.extensions["on_asked_again"]` is called. A later loss is the
+    try's end, for whoever counts tries to judge.
 
     Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no
     environment. Of httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest
@@ -37,11 +45,13 @@ class GetTransport(httpx.AsyncBaseTransport):
         connections_max: int,
         idle_max: int = IDLE_CONNECTIONS_MAX,
         idle_s: float = IDLE_S,
+        stale_s: float = STALE_S,
     ) -> None:
         self._ssl_context = ssl_context
         self._connections_max = connections_max
         self._idle_max = idle_max
         self._idle_s = idle_s
+        self._stale_s = stale_s
         self._connecting = 0
         self._resolver = Resolver()
         self._open: set[Connection] = set()
@@ -60,10 +70,14 @@ class GetTransport(httpx.AsyncBaseTransport):
         message = message_of(request)
         kept = self._take(origin)
         if kept is not None:
+            loop = asyncio.get_running_loop()
+            stale_until_s = loop.time() + self._stale_s
             try:
                 return await kept.exchange(message)
             except Unheard:
-                pass  # closed by the registry while it was idle: once more, on a connection of its own
+                if loop.time() >= stale_until_s:
+                    raise
+            request.extensions.get("on_asked_again", _nobody_counts)()
         connect_timeout_s = request.extensions.get("timeout", {}).get("connect")
         connection = await self._connect(origin, connect_timeout_s)
         return await connection.exchange(message)
