@@ -19,7 +19,9 @@ IDLE_CONNECTIONS_MAX: Final = 64  # kept per registry
 IDLE_S: Final = (
     15.0  # kept for so long; many servers close after 20 to 75 s, and the first to close wins no race
 )
-STALE_S: Final = 0.3  # a request to who had closed comes back in a round trip; connecting may take as long
+STALE_S: Final = (
+    0.05  # what had been closed shows in a round trip, which connecting took too, and so much for us
+)
 
 
 def _nobody_counts() -> None: ...
@@ -28,9 +30,9 @@ def _nobody_counts() -> None: ...
 class GetTransport(httpx.AsyncBaseTransport):
     """Sends GETs, at most `connections_max` at once, and keeps idle connections for the next.
 
-    A kept connection that is lost within `stale_s` of the request, and before a reply, had been closed
-    already: it is replaced, once, and `request.extensions["on_asked_again"]` is called. A later loss is the
-    try's end, for whoever counts tries to judge.
+    A kept connection that is lost before a reply, and within what connecting took and `STALE_S`, had been
+    closed already: it is replaced, once, and `request.extensions["on_asked_again"]` is called. A later loss
+    is the try's end, for whoever counts tries to judge.
 
     Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no
     environment. Of httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest
@@ -51,7 +53,7 @@ class GetTransport(httpx.AsyncBaseTransport):
         self._connections_max = connections_max
         self._idle_max = idle_max
         self._idle_s = idle_s
-        self._stale_s = stale_s
+        self.stale_s = stale_s
         self._connecting = 0
         self._resolver = Resolver()
         self._open: set[Connection] = set()
@@ -71,7 +73,7 @@ class GetTransport(httpx.AsyncBaseTransport):
         kept = self._take(origin)
         if kept is not None:
             loop = asyncio.get_running_loop()
-            stale_until_s = loop.time() + self._stale_s
+            stale_until_s = loop.time() + kept.connected_in_s + self.stale_s
             try:
                 return await kept.exchange(message)
             except Unheard:
@@ -96,6 +98,8 @@ class GetTransport(httpx.AsyncBaseTransport):
         if len(self._open) + self._connecting >= self._connections_max and not self._close_an_idle_one():
             raise httpx.PoolTimeout(f"all {self._connections_max} connections are in use")
         self._connecting += 1
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._reach(origin)
@@ -105,6 +109,7 @@ class GetTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         finally:
             self._connecting -= 1
+        connection.connected_in_s = loop.time() - began_s
         self._open.add(connection)
         if self._closed:
             connection.abort()

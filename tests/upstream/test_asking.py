@@ -170,7 +170,7 @@ async def test_a_kept_connection_that_was_lost_later_is_the_end_of_the_try(
         visit.end(reset=reset)
 
     registry = await start(behaviour)
-    transport = GetTransport(ssl_context=ssl.create_default_context(), connections_max=9, stale_s=0)
+    transport = GetTransport(ssl_context=ssl.create_default_context(), connections_max=9, stale_s=-60)
     upstream = Upstream(registry_at(f"http://127.0.0.1:{registry.port}"), transport=transport)
     await upstream.ask("1", deadline_s=5)
     with pytest.raises(errors.Reset):
