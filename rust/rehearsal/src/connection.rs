@@ -185,7 +185,7 @@ mod tests {
                 let (found, ()) = tokio::join!(ask(&mut customer, "ask"), serve);
                 match found {
                     Ok(reply) => {
-                        assert_eq!((reply.status, &*reply.body, bytes), (404, &b"abc"[..], whole.len()))
+                        assert_eq!((reply.status, &*reply.body, bytes), (404, &b"abc"[..], whole.len()));
                     }
                     Err(Lost::Unheard) => assert_eq!(bytes, 0),
                     Err(Lost::Cut) => assert!((1..whole.len()).contains(&bytes), "{bytes}"),
