@@ -162,9 +162,11 @@ async def test_a_crowd_at_a_hanging_registry_leaves_room_for_hits_and_for_the_ot
         async with service.Customer(running.port) as first:
             await first.ask("1", "gg")
 
+        left_over = contextlib.AsyncExitStack()
+
         async def ask_once() -> int:
-            async with service.Customer(running.port) as customer:
-                return (await customer.ask("hot"))[0]
+            customer = await left_over.enter_async_context(service.Customer(running.port))  # closes nothing
+            return (await customer.ask("hot"))[0]
 
         asking = {asyncio.create_task(ask_once()) for _ in range(crowd)}
         while len(asking) > waiters:
@@ -184,4 +186,5 @@ async def test_a_crowd_at_a_hanging_registry_leaves_room_for_hits_and_for_the_ot
         for one in asking:
             one.cancel()
         await asyncio.wait(asking)
+        await left_over.aclose()
         assert hanging.counts.requests <= 3, "one question, whoever waits"
