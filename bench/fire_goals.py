@@ -189,7 +189,7 @@ def abandon_goals(report: dict[str, Any]) -> list[Goal]:
 
 def memory_goals(report: dict[str, Any]) -> list[Goal]:
     """Judge ten minutes of fire."""
-    seconds = [second for second in report["server_seconds"] if second["bytes"]]
+    seconds = [second for second in report["server_seconds"] if second]
     early, last = (max(second["bytes"] for second in part) for part in (seconds[120:240], seconds[-120:]))
     return [
         *_played(report),

@@ -62,7 +62,7 @@ class Service:
         self._transport = make_transport(
             settings.transport, ca_file=settings.registry_ca, connections_max=plan.fetches_max
         )
-        upstreams = [
+        self._upstreams = [
             Upstream(registry, transport=self._transport, connect_timeout_ms=settings.connect_timeout_ms)
             for registry in settings.registries
         ]
@@ -71,7 +71,7 @@ class Service:
             if settings.workers > 1
             else None
         )
-        self._asking = Asking(upstreams, self.region, leases=self._leases)
+        self._asking = Asking(self._upstreams, self.region, leases=self._leases)
         self._countries = [registry.country for registry in settings.registries]
         self.app = _core.App(
             self._countries,
@@ -145,6 +145,7 @@ class Service:
                 RegistryStats(
                     country=country,
                     asked=int(counts["tries"]),
+                    asked_again=upstream.asked_again,
                     answered=int(counts["answered"]),
                     failed=int(counts["failed"]),
                     running=int(counts["running"]),
@@ -152,7 +153,9 @@ class Service:
                     queued=int(counts["queued"]),
                     breaker_open=bool(counts["open"]),
                 )
-                for country, counts in zip(self._countries, self.app.registry_stats(), strict=True)
+                for country, counts, upstream in zip(
+                    self._countries, self.app.registry_stats(), self._upstreams, strict=True
+                )
             ),
             rss_bytes=rss_bytes(),
             memory_limit_bytes=self.plan.limit.bytes,

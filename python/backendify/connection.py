@@ -22,7 +22,7 @@ class HeadTooLarge(httpx.RemoteProtocolError):
 
 
 class Unheard(httpx.ReadError):
-    """The connection was lost before one octet of the reply came: a GET may be asked again."""
+    """The connection was lost before one octet of the reply came: a GET may be asked again (RFC 9112 §9.3.1)."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -32,7 +32,10 @@ class Connection(asyncio.BufferedProtocol):
     `on_idle` is called when the connection can serve once more, `on_gone` (once or more) when it never will.
     """
 
-    __slots__ = ("_exchange", "_on_gone", "_on_idle", "_read_buffer", "_transport", "idle_since_s", "origin")
+    __slots__ = (
+        "_exchange", "_on_gone", "_on_idle", "_read_buffer", "_transport", "connected_in_s", "idle_since_s",
+        "origin",
+    )  # fmt: skip
 
     _transport: asyncio.Transport
 
@@ -45,6 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         on_gone: "Callable[[Connection], None]",
     ) -> None:
         self.origin = origin
+        self.connected_in_s = 0.0
         self.idle_since_s = 0.0
         self._read_buffer = read_buffer
         self._on_idle = on_idle

@@ -24,10 +24,13 @@ CONNECTION_BYTES: Final = 20 * KIB  # 13 KiB once it has asked; storms take more
 WAITER_BYTES: Final = 4 * KIB  # a customer who waits for a registry, over his connection: 2.3 KiB
 FETCH_BYTES: Final = 12 * KIB  # a try under way, its connection included: 8.2 KiB
 
-# A fetch brings room for two connections, both of which may wait: most questions are asked by more than one.
+# A fetch brings room for two connections: most questions are asked by more than one. Two of three may wait: Granian
+# accepts nobody once all are taken, so waiters are shed before, or hits and /status would have to wait with them.
 CONNECTIONS_PER_FETCH: Final = 2
-WAITERS_PER_FETCH: Final = 2
-SHARE_BYTES: Final = FETCH_BYTES + CONNECTIONS_PER_FETCH * CONNECTION_BYTES + WAITERS_PER_FETCH * WAITER_BYTES
+WAITERS_PERCENT: Final = 66
+SHARE_BYTES: Final = (
+    FETCH_BYTES + CONNECTIONS_PER_FETCH * (100 * CONNECTION_BYTES + WAITERS_PERCENT * WAITER_BYTES) // 100
+)
 FETCHES_MIN: Final = 8
 FETCHES_MAX: Final = 1024  # registries that are slow and unreliable are not helped by more
 CONNECTIONS_MAX: Final = 16_384  # one core serves no more
@@ -138,7 +141,7 @@ def plan(  # noqa: PLR0913 - each is one fact, and named
     shares = (left - for_region) // SHARE_BYTES
     fetches_max = min(shares, FETCHES_MAX)
     connections_max = min(CONNECTIONS_PER_FETCH * shares, CONNECTIONS_MAX)
-    waiters_max = min(WAITERS_PER_FETCH * shares, CONNECTIONS_MAX)
+    waiters_max = connections_max * WAITERS_PERCENT // 100
     taken = limit.held_bytes + base_bytes + (region_bytes if region_is_memory else 0)
     taken += fetches_max * FETCH_BYTES + connections_max * CONNECTION_BYTES + waiters_max * WAITER_BYTES
     return Plan(

@@ -19,10 +19,20 @@ IDLE_CONNECTIONS_MAX: Final = 64  # kept per registry
 IDLE_S: Final = (
     15.0  # kept for so long; many servers close after 20 to 75 s, and the first to close wins no race
 )
+STALE_S: Final = (
+    0.05  # what had been closed shows in a round trip, which connecting took too, and so much for us
+)
+
+
+def _nobody_counts() -> None: ...
 
 
 class GetTransport(httpx.AsyncBaseTransport):
     """Sends GETs, at most `connections_max` at once, and keeps idle connections for the next.
+
+    A kept connection that is lost before a reply, and within what connecting took and `STALE_S`, had been
+    closed already: it is replaced, once, and `request.extensions["on_asked_again"]` is called. A later loss
+    is the try's end, for whoever counts tries to judge.
 
     Belongs to the event loop that first uses it; follows no redirect, decodes nothing, reads no
     environment. Of httpx's `timeout` extension it obeys `connect` (look-up, TCP and TLS together); the rest
@@ -37,11 +47,13 @@ class GetTransport(httpx.AsyncBaseTransport):
         connections_max: int,
         idle_max: int = IDLE_CONNECTIONS_MAX,
         idle_s: float = IDLE_S,
+        stale_s: float = STALE_S,
     ) -> None:
         self._ssl_context = ssl_context
         self._connections_max = connections_max
         self._idle_max = idle_max
         self._idle_s = idle_s
+        self.stale_s = stale_s
         self._connecting = 0
         self._resolver = Resolver()
         self._open: set[Connection] = set()
@@ -60,10 +72,14 @@ class GetTransport(httpx.AsyncBaseTransport):
         message = message_of(request)
         kept = self._take(origin)
         if kept is not None:
+            loop = asyncio.get_running_loop()
+            stale_until_s = loop.time() + kept.connected_in_s + self.stale_s
             try:
                 return await kept.exchange(message)
             except Unheard:
-                pass  # closed by the registry while it was idle: once more, on a connection of its own
+                if loop.time() >= stale_until_s:
+                    raise
+            request.extensions.get("on_asked_again", _nobody_counts)()
         connect_timeout_s = request.extensions.get("timeout", {}).get("connect")
         connection = await self._connect(origin, connect_timeout_s)
         return await connection.exchange(message)
@@ -82,6 +98,8 @@ class GetTransport(httpx.AsyncBaseTransport):
         if len(self._open) + self._connecting >= self._connections_max and not self._close_an_idle_one():
             raise httpx.PoolTimeout(f"all {self._connections_max} connections are in use")
         self._connecting += 1
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._reach(origin)
@@ -91,6 +109,7 @@ class GetTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         finally:
             self._connecting -= 1
+        connection.connected_in_s = loop.time() - began_s
         self._open.add(connection)
         if self._closed:
             connection.abort()

@@ -70,6 +70,8 @@ class Upstream:
         self._headers = headers_for(registry)
         self._transport = transport
         self._timeout = {"connect": connect_timeout_ms / 1000, "pool": connect_timeout_ms / 1000}
+        self.asked_again = 0
+        """Requests sent once more, as their kept connection had been closed already; no further tries."""
 
     async def ask(
         self,
@@ -82,15 +84,19 @@ class Upstream:
 
         `on_head` is called when the reply's head has come.
 
-        A kept connection that turns out to be closed is replaced once; whether to try again after anything
-        else is the caller's decision.
+        A kept connection that turns out to be closed is replaced once, and that is counted; whether to try
+        again after anything else is the caller's decision.
         """
         request = httpx.Request(
             "GET",
             self._url,
             headers=self._headers,
             stream=_NO_BODY,
-            extensions={"target": company_path(self._base_path, company_id), "timeout": self._timeout},
+            extensions={
+                "target": company_path(self._base_path, company_id),
+                "timeout": self._timeout,
+                "on_asked_again": self._count_asked_again,
+            },
         )
         try:
             if deadline_s is None:
@@ -103,6 +109,9 @@ class Upstream:
     async def aclose(self) -> None:
         """Close the transport with all its connections."""
         await self._transport.aclose()
+
+    def _count_asked_again(self) -> None:
+        self.asked_again += 1
 
     async def _exchange(self, request: httpx.Request, on_head: Callable[[], None]) -> Reply:
         loop = asyncio.get_running_loop()

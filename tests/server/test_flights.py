@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 
 import httpx
 
@@ -141,3 +142,49 @@ async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
         assert (await running.get("x0")).status_code == 404, "what is known is still told"
         assert (await running.get("another")).status_code == 504
         assert registry.counts.requests == asked
+
+
+async def test_a_crowd_at_a_hanging_registry_leaves_room_for_hits_and_for_the_others_customers() -> None:
+    away = Behaviour(latency_median_ms=600_000)
+    waits = ("--deadline", "60s", "--fetch-timeout", "60s")  # so long that only shedding answers a crowd
+    async with (
+        Registry(away, COMPANIES) as hanging,
+        Registry(Behaviour(), COMPANIES) as well,
+        service.running(
+            {"im": hanging.url, "gg": well.url}, *waits, "--cache-size", "7M", "--memory", "64M"
+        ) as running,
+    ):
+        found = re.search(r"(\d+) connections, (\d+) waiting", "".join(running.lines))
+        assert found
+        connections, waiters = int(found[1]), int(found[2])
+        crowd = connections + 50
+        assert waiters < connections < crowd
+        async with service.Customer(running.port) as first:
+            await first.ask("1", "gg")
+
+        left_over = contextlib.AsyncExitStack()
+
+        async def ask_once() -> int:
+            customer = await left_over.enter_async_context(service.Customer(running.port))  # closes nothing
+            return (await customer.ask("hot"))[0]
+
+        asking = {asyncio.create_task(ask_once()) for _ in range(crowd)}
+        while len(asking) > waiters:
+            told, asking = await asyncio.wait(asking, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+            assert {one.result() for one in told} == {503}, "told at once that there is no room"
+        # All places are taken now. Whoever comes over a new connection is served, as nobody's deadline is near.
+        async with service.Customer(running.port) as newcomer:
+            assert (await newcomer.ask("1", "gg"))[0] == 200
+        assert (
+            await running.raw(b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        ).startswith(b"HTTP/1.1 200 ")
+        async with service.Customer(running.port) as newcomer:
+            assert (await newcomer.ask("none", "gg"))[0] == 404
+        done, asking = await asyncio.wait(asking, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        assert [one.result() for one in done] == [503], "he who made room for the other country's customer"
+        assert len(asking) == waiters - 1
+        for one in asking:
+            one.cancel()
+        await asyncio.wait(asking)
+        await left_over.aclose()
+        assert hanging.counts.requests <= 3, "one question, whoever waits"

@@ -61,6 +61,7 @@ async def test_operators_see_what_customers_cannot() -> None:
         assert stats["registries"][0] == {
             "country": "im",
             "asked": 2,
+            "asked_again": 0,
             "answered": 2,
             "failed": 0,
             "running": 0,

@@ -121,14 +121,18 @@ async def test_wrong_arguments_are_one_line_and_status_2(arguments: tuple[str, .
 
 
 @contextlib.asynccontextmanager
-async def saying(reply: bytes) -> AsyncIterator[str]:
-    """Run a server that says this to everybody."""
+async def saying(reply: bytes, *, last: bytes | None = None) -> AsyncIterator[str]:
+    """Run a server that says this to everybody; or once, and then its last word on that connection."""
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while await reader.readuntil(b"\r\n\r\n"):
                 writer.write(reply)
                 await writer.drain()
+                if last is not None:
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(last)
+                    break
         writer.close()
 
     async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
@@ -164,6 +168,41 @@ async def test_a_server_that_does_not_tell_the_truth_is_caught(
     else:
         assert status == 0  # an SLA of nothing is met by nothing
         assert report["statuses"] == {"503": asked}
+
+
+async def test_a_reply_that_is_cut_off_is_broken_and_one_that_never_began_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    profile, score = tmp_path / "short.toml", tmp_path / "score.json"
+    profile.write_text(SHORT.replace("rate_per_s", "retries = 0\nrate_per_s"), encoding="utf-8")
+    reports = []
+    for last in (b"HTTP/1.1 503 X\r\nContent-Length: 500\r\n\r\nhalf a rep", b""):
+        async with saying(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", last=last) as url:
+            _, told, _ = await rehearse(
+                str(profile), "--target", url, "--sla", "0", "--json", str(score),
+            )  # fmt: skip
+        reports.append(json.loads(score.read_text(encoding="utf-8")))
+        assert f"broken: {reports[-1]['broken']}  asked again: {reports[-1]['asked_again']}" in told
+    cut, silent = reports
+    asked = cut["requests"]["asked"]
+    assert cut["broken"] > 0
+    assert cut["asked_again"] == 0
+    assert cut["statuses"]["503"] + cut["broken"] == asked
+    assert silent["broken"] == 0
+    assert silent["asked_again"] > 0
+    assert silent["statuses"]["503"] == asked
+
+
+async def test_what_cannot_be_weighed_is_one_line(tmp_path: Path) -> None:
+    profile = tmp_path / "short.toml"
+    profile.write_text(SHORT, encoding="utf-8")
+    async with saying(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n") as url:
+        status, _, complained = await rehearse(
+            str(profile), "--target", url, "--memory-of", str(tmp_path / "nothing")
+        )
+    assert status == 1
+    assert complained.count("\n") == 1
+    assert "--memory-of" in complained
 
 
 async def test_how_long_errors_took_is_told_by_outage_and_status(tmp_path: Path) -> None:

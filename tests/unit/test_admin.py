@@ -35,6 +35,7 @@ STATS = Stats(
             asked=4_002,
             answered=3_000,
             failed=997,
+            asked_again=17,
             running=5,
             limit=7,
             queued=3,
@@ -151,6 +152,7 @@ def test_metrics_as_prometheus_reads_them() -> None:
     assert samples["backendify_answers_total", "504"] == 303
     assert samples["backendify_cache_records",] == 777_006
     assert samples["backendify_registry_failed_total", "us"] == 997
+    assert samples["backendify_registry_asked_again_total", "us"] == 17
     assert samples["backendify_registry_fetches_running", "ru"] == 6
     assert samples["backendify_registry_fetches_limit", "us"] == 7
     assert samples["backendify_registry_queued", "us"] == 3

@@ -106,7 +106,7 @@ def test_a_group_outside_of_the_namespace_is_not_looked_for(tmp_path: Path) -> N
 def test_where_nothing_tells(tmp_path: Path) -> None:
     assert find_limit(tmp_path) == Limit(None, "assuming 128M")
     assert rss_bytes(tmp_path) == 0
-    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 447
+    assert plan(find_limit(tmp_path), cache_size=None, region_is_memory=True).fetches_max == 468
 
 
 @pytest.mark.parametrize("text", ["", "max", "-1", "1e9", "\0\xff", "12 34"])
@@ -138,17 +138,17 @@ def test_of_this_process() -> None:
 
 # limit, workers, cache asked for, in memory -> cache, connections, waiters, fetches
 PLANS = [
-    (53 * MIB, 1, None, True, (1 * MIB, 58, 58, 29)),
-    (64 * MIB, 1, None, True, (7 * MIB, 190, 190, 95)),
-    (128 * MIB, 1, None, True, (44 * MIB, 894, 894, 447)),
-    (128 * MIB, 1, None, False, (800 * MIB, 894, 894, 447)),
-    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 210, 210, 105)),
-    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 2_054, 2_054, 1_024)),
-    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 894, 894, 447)),
-    (256 * MIB, 1, None, True, (102 * MIB, 2_846, 2_846, 1_024)),
-    (256 * MIB, 2, None, True, (74 * MIB, 1_514, 1_514, 757)),
-    (1024 * MIB, 1, None, True, (409 * MIB, 15_960, 15_960, 1_024)),
-    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 16_384, 16_384, 1_024)),
+    (53 * MIB, 1, None, True, (1 * MIB, 60, 39, 30)),
+    (64 * MIB, 1, None, True, (7 * MIB, 200, 132, 100)),
+    (128 * MIB, 1, None, True, (44 * MIB, 936, 617, 468)),
+    (128 * MIB, 1, None, False, (800 * MIB, 936, 617, 468)),
+    (128 * MIB, 1, 64 * MIB, True, (64 * MIB, 220, 145, 110)),
+    (128 * MIB, 1, 10 * MIB, True, (10 * MIB, 2_152, 1_420, 1_024)),
+    (128 * MIB, 1, 3 * 1024 * MIB, False, (3 * 1024 * MIB, 936, 617, 468)),
+    (256 * MIB, 1, None, True, (102 * MIB, 2_980, 1_966, 1_024)),
+    (256 * MIB, 2, None, True, (74 * MIB, 1_586, 1_046, 793)),
+    (1024 * MIB, 1, None, True, (409 * MIB, 16_384, 10_813, 1_024)),
+    (64 * 1024 * MIB, 1, None, True, (800 * MIB, 16_384, 10_813, 1_024)),
 ]
 
 
@@ -180,6 +180,7 @@ def test_every_plan_adds_up_and_keeps_its_headroom(workers: int, *, in_memory: b
         assert made.base_bytes + region + parts + made.headroom_bytes == limit.bytes
         assert made.headroom_bytes * 10 >= limit.bytes
         assert made.fetches_max >= 8
+        assert 8 <= made.waiters_max * 3 <= made.connections_max * 2
         assert made.base_bytes >= workers * BASE_BYTES
         assert made.region_bytes >= MIB
     assert planned > 0
@@ -234,8 +235,8 @@ def test_one_line_says_what_was_found_and_chosen() -> None:
     found = Limit(128 * MIB, "/sys/fs/cgroup/memory.max")
     made = plan(found, cache_size=None, region_is_memory=True)
     assert made.line() == (
-        "memory: limit 128M (/sys/fs/cgroup/memory.max): 45M service, 44M cache in memory, 894 connections, "
-        "894 waiting customers, 447 fetches, 12M headroom"
+        "memory: limit 128M (/sys/fs/cgroup/memory.max): 45M service, 44M cache in memory, 936 connections, "
+        "617 waiting customers, 468 fetches, 12M headroom"
     )
     unknown = plan(Limit(None, "assuming 128M"), cache_size=None, region_is_memory=False)
     assert unknown.line().startswith(

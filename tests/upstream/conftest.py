@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backendify.transport import GetTransport
 from backendify.upstream import Upstream, make_transport
 from raw_registry import Behaviour, Connect, RawRegistry, Start, registry_at
 
@@ -72,6 +73,8 @@ async def connect(kind: str) -> AsyncIterator[Connect]:
         url = registry if isinstance(registry, str) else f"http://127.0.0.1:{registry.port}{path}"
         transport = candidate(kind, ca_file=ca_file, connections_max=connections_max)
         transports.append(transport)
+        if isinstance(transport, GetTransport):
+            transport.stale_s = 60.0  # a busy machine's pauses are no late losses
         return Upstream(registry_at(url, headers), transport=transport, connect_timeout_ms=connect_timeout_ms)
 
     yield connector

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backendify import errors
+from backendify.transport import GetTransport
 from backendify.upstream import (
     RETRY_AFTER_MAX_S,
     Upstream,
@@ -153,7 +154,29 @@ async def test_a_kept_connection_that_was_closed_is_replaced(
     for visits in (1, 2, 3):
         assert (await upstream.ask("1", deadline_s=5)).status == 200
         assert len(registry.visits) == visits
+        assert upstream.asked_again == (0 if pause_s else visits - 1)
         await asyncio.sleep(pause_s)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_kept_connection_that_was_lost_later_is_the_end_of_the_try(
+    reset: bool,  # noqa: FBT001  # pytest names its arguments
+    start: Start,
+) -> None:
+    async def behaviour(visit: Visit) -> None:
+        await visit.request()
+        await visit.say(OK)
+        await visit.request()
+        visit.end(reset=reset)
+
+    registry = await start(behaviour)
+    transport = GetTransport(ssl_context=ssl.create_default_context(), connections_max=9, stale_s=-60)
+    upstream = Upstream(registry_at(f"http://127.0.0.1:{registry.port}"), transport=transport)
+    await upstream.ask("1", deadline_s=5)
+    with pytest.raises(errors.Reset):
+        await upstream.ask("2", deadline_s=5)
+    assert (len(registry.visits), upstream.asked_again) == (1, 0)
+    await transport.aclose()
 
 
 async def test_a_fresh_connection_that_was_closed_is_not_asked_again(start: Start, connect: Connect) -> None:

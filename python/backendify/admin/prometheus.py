@@ -75,6 +75,7 @@ def _registries(stats: Stats) -> Iterator[_Metric]:
         ("asked", "Fetches begun by this worker."),
         ("answered", "Fetches of this worker that brought a company or a 404."),
         ("failed", "Fetches of this worker that brought neither."),
+        ("asked_again", "Requests sent once more, as their kept connection had been closed already."),
     ):
         samples = {labels: getattr(registry, name) for labels, registry in by_country.items()}
         yield _Metric(f"registry_{name}_total", "counter", text, samples)

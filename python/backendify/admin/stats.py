@@ -34,6 +34,8 @@ class RegistryStats:
     """Fetches that brought neither."""
     running: int
     """Those under way, of all workers."""
+    asked_again: int = 0
+    """Requests beside the fetches: sent once more, as their kept connection had been closed already."""
     limit: int = 0
     """How many of all workers may run at the moment: it adapts to what the registry bears."""
     queued: int = 0

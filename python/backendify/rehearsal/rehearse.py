@@ -113,7 +113,7 @@ class Stage:
             address, weighed = child.address, weighed or str(child.pid)
         _wait_for(address)
         _allow_sockets()
-        self.scales = Scales(weighed) if weighed else None
+        self.scales = _scales(weighed) if weighed else None
         _tell(f"server      http://{address}")
         return address
 
@@ -121,7 +121,11 @@ class Stage:
         """Tell how the last second went."""
         if self.scales:
             weight = self.scales.weigh()
-            line += f"  server {weight.bytes >> 20} MiB, {weight.descriptors} descriptors"
+            line += (
+                f"  server {weight.bytes >> 20} MiB, {weight.descriptors} descriptors"
+                if weight
+                else "  server not weighed"
+            )
         _tell(line)
 
 
@@ -139,6 +143,17 @@ def _started(pairs: list[str], options: tuple[str, ...]) -> Iterator[Child]:
             yield child
     except EOFError as error:
         raise NotReady(str(error)) from None
+
+
+def _scales(what: str) -> Scales:
+    """Make scales that have weighed it once: what was mistyped is told before the rehearsal, not after it."""
+    scales = Scales(what)
+    try:
+        scales.read()
+    except (OSError, ValueError) as error:
+        message = f"--memory-of {what}: {error}"
+        raise NotReady(message) from None
+    return scales
 
 
 def _address(target: str) -> str:

@@ -23,7 +23,9 @@ def told(report: dict[str, Any]) -> str:
     requests = report["requests"]
     statuses = "  ".join(f"{status}: {count}" for status, count in report["statuses"].items())
     latencies = "  ".join(f"{name} {report['latency_ms'][name]:g} ms" for name in _PERCENTILES)
-    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms)"
+    kept_out = f"; {report['kept_out']} never sent" if report["kept_out"] else ""
+    late = f"{report['late']} (the latest by {report['late_ms_peak']:g} ms{kept_out})"
+    lost = f"hung up: {report['aborted']}  broken: {report['broken']}  asked again: {report['asked_again']}"
     after = report["right_after_retries_percent"]
     took = (
         "in virtual time, where work costs nothing"
@@ -39,13 +41,10 @@ def told(report: dict[str, Any]) -> str:
         f"ideal cache    {bound}; reached of that: {report['of_bound_percent']} %",
         f"latency        {latencies}  (right answers, from when the request was due)",
         f"wrong answers  {report['wrong']}",
-        f"statuses       {statuses}  hung up: {report['aborted']}  broken: {report['broken']}",
+        f"statuses       {statuses}  {lost}",
     ]
     if "server_memory_bytes_peak" in report:
-        most = (
-            f"{report['server_memory_bytes_peak'] >> 20} MiB, {report['server_descriptors_peak']} descriptors"
-        )
-        lines.append(f"server         {most} at most")
+        lines.append(f"server         {_weight(report)}")
     for country, load in report["registries"].items():
         lines.append(
             f"registry {country}    {load['requests']} requests for {load['distinct']} companies"
@@ -57,6 +56,15 @@ def told(report: dict[str, Any]) -> str:
         )
         lines += [_outage(outage) for outage in load["outages"]]
     return "\n".join(lines)
+
+
+def _weight(report: dict[str, Any]) -> str:
+    """Tell what the server took, and how often that is unknown."""
+    seconds, peak = report["server_seconds"], report["server_memory_bytes_peak"]
+    if peak is None:
+        return "never weighed"
+    unknown = f", not weighed in {seconds.count(None)} of {len(seconds)} seconds" if None in seconds else ""
+    return f"{peak >> 20} MiB, {report['server_descriptors_peak']} descriptors at most{unknown}"
 
 
 def _sockets(load: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Weight(NamedTuple):
-    """What was found at one moment; 0 where there was nothing to find."""
+    """What was found at one moment."""
 
     bytes: int
     descriptors: int
@@ -22,19 +22,20 @@ class Scales:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self.seconds: list[Weight] = []
-        """Each time that was weighed: once a second."""
+        self.seconds: list[Weight | None] = []
+        """Each time that was weighed: once a second; none where it could not be."""
 
-    def weigh(self) -> Weight:
-        """Weigh now."""
+    def weigh(self) -> Weight | None:
+        """Weigh now, and keep it; none when it cannot be weighed, such as what is gone."""
         try:
-            now = self._weighed()
+            now = self.read()
         except (OSError, ValueError):
-            now = Weight(0, 0)
+            now = None
         self.seconds.append(now)
         return now
 
-    def _weighed(self) -> Weight:
+    def read(self) -> Weight:
+        """Weigh now. :class:`OSError` or :class:`ValueError` when there is no such thing, or it tells no weight."""
         path = Path(self._what)
         if self._what.isdecimal():
             pids = _tree(int(self._what))
@@ -45,11 +46,12 @@ class Scales:
         return Weight(int(path.read_text(encoding="ascii")), 0)
 
     def told(self) -> dict[str, object]:
-        """Tell it for the report."""
+        """Tell it for the report: null is unknown, and not nothing."""
+        weighed = [one for one in self.seconds if one]
         return {
-            "server_memory_bytes_peak": max((one.bytes for one in self.seconds), default=0),
-            "server_descriptors_peak": max((one.descriptors for one in self.seconds), default=0),
-            "server_seconds": [one._asdict() for one in self.seconds],
+            "server_memory_bytes_peak": max((one.bytes for one in weighed), default=None),
+            "server_descriptors_peak": max((one.descriptors for one in weighed), default=None),
+            "server_seconds": [one and one._asdict() for one in self.seconds],
         }
 
 
@@ -67,14 +69,20 @@ def _proportional_bytes(pid: int) -> int:
     except PermissionError:
         resident = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
         return int(resident) * os.sysconf("SC_PAGE_SIZE")
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+    found = next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), None)
+    if found is None:
+        message = f"/proc/{pid}/smaps_rollup tells no Pss"
+        raise ValueError(message)
+    return found
 
 
 def _held_bytes(group: Path) -> int:
     stat = dict(_numbers(group / "memory.stat"))
-    if "total_rss" in stat:  # version 1
-        return stat["total_rss"] + stat["total_shmem"]
-    return stat["anon"] + stat["shmem"]
+    for anonymous, shared in (("total_rss", "total_shmem"), ("anon", "shmem")):  # versions 1 and 2
+        if anonymous in stat and shared in stat:
+            return stat[anonymous] + stat[shared]
+    message = f"{group}/memory.stat tells neither anonymous nor shared memory"
+    raise ValueError(message)
 
 
 def _numbers(path: Path) -> Iterator[tuple[str, int]]:

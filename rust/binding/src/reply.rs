@@ -160,6 +160,7 @@ fn fields(answer: &Answer) -> impl Iterator<Item = (&'static str, Cow<'_, str>)>
         Some(("cache-control", cache_control)),
         answer.cache_status.as_deref().map(|cache_status| ("cache-status", cache_status.into())),
         answer.extra.as_ref().map(|(name, value)| (*name, value.as_str().into())),
+        answer.closes().then_some(("connection", "close".into())),
     ]
     .into_iter()
     .flatten()

@@ -220,6 +220,13 @@ impl Answer {
         Self { cache_status: Some(miss.to_string()), ..answer }
     }
 
+    /// Is the connection closed after it? Who is over the limits, or stays while the service stops, must not keep one of a
+    /// bounded number from others.
+    #[must_use]
+    pub const fn closes(&self) -> bool {
+        self.status == 503
+    }
+
     fn told(id: &str, record: &Record<'_>, left_ds: u32, now: Timestamp) -> Self {
         match *record {
             Record::Company { name, active_until } => Self {
@@ -391,6 +398,7 @@ mod tests {
             assert_eq!(document["detail"], problem.to_string());
             assert_ne!(document["title"] == "Gateway Timeout", answer.status != 504, "{problem:?}");
             assert_eq!(answer.extra.is_some(), answer.status == 503, "{problem:?}");
+            assert_eq!(answer.closes(), matches!(problem, Problem::Overloaded | Problem::Draining));
         }
     }
 }

@@ -105,11 +105,12 @@ impl<W> Misses<W> {
                 Guard::new(*caps, &policy, Line::new(ledger.clone(), Some(registry)))
             });
         let guards = guards.collect();
+        let waiters = Waiters::new(policy.registries.len());
         let memo = Memo::new(policy.memo_max);
         Self {
             policy,
             flights: Flights::new(seed),
-            waiters: Waiters::new(),
+            waiters,
             tries: Slab::new(),
             tries_begun: 0,
             guards,
@@ -150,7 +151,7 @@ impl<W> Misses<W> {
             return refuse(waiter, told, acts);
         }
         if self.waiters.len() >= self.policy.waiters_max {
-            self.shed_oldest(acts);
+            self.shed_for(question.registry, acts);
         }
         let joined = under_way.is_some();
         let number = under_way.unwrap_or_else(|| {
@@ -163,7 +164,7 @@ impl<W> Misses<W> {
             flight.hoped_until = deadline;
             flight.is_again |= joined;
         }
-        self.waiters.push(waiter, deadline, (number, joined), &mut flight.waiters);
+        self.waiters.push(waiter, deadline, (question.registry, number, joined), &mut flight.waiters);
         if !joined {
             return self.admit(number, now, acts);
         }
@@ -224,7 +225,7 @@ impl<W> Misses<W> {
         let now = self.at(now);
         while let Some((_, number)) = self.waiters.oldest().filter(|(deadline, _)| *deadline <= now) {
             self.counted.timed_out += 1;
-            self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
+            self.answer_oldest_of(number, &Arc::clone(&self.refusals.timed_out), acts);
             self.note_told(number, now);
         }
         self.wake_due(now, acts);
@@ -277,14 +278,14 @@ impl<W> Misses<W> {
         self.now
     }
 
-    /// Makes room for a newer customer.
-    fn shed_oldest(&mut self, acts: &mut Vec<Act<W>>) {
+    /// Makes room for a newer customer of this registry.
+    fn shed_for(&mut self, registry: u8, acts: &mut Vec<Act<W>>) {
+        let Some(number) = self.waiters.spare(registry) else { return };
         self.counted.shed += 1;
-        self.answer_oldest(&Arc::clone(&self.refusals.overloaded), acts);
+        self.answer_oldest_of(number, &Arc::clone(&self.refusals.overloaded), acts);
     }
 
-    fn answer_oldest(&mut self, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
-        let Some((_, number)) = self.waiters.oldest() else { return };
+    fn answer_oldest_of(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });

@@ -34,8 +34,12 @@ impl Service {
     }
 
     fn ask(&mut self, waiter: u32, id: u32) {
+        self.ask_at(0, waiter, id);
+    }
+
+    fn ask_at(&mut self, registry: u8, waiter: u32, id: u32) {
         let mut acts = Vec::new();
-        self.misses.ask(Question { registry: 0, id: &id.to_string() }, waiter, self.now, &mut acts);
+        self.misses.ask(Question { registry, id: &id.to_string() }, waiter, self.now, &mut acts);
         self.follow(acts);
     }
 
@@ -195,6 +199,20 @@ fn full_waiters_shed_the_oldest_and_serve_the_newest() {
     assert!((0..50).all(|waiter| service.answer(waiter) == Some(&Outcome::Overloaded)));
     service.end(0, reply(404));
     assert!((50..150).all(|waiter| service.answer(waiter) == Some(&Outcome::NotFound)));
+}
+
+#[test]
+fn a_crowd_at_one_registry_pushes_out_its_own_customers_alone() {
+    let mut service = Service::new(Policy { waiters_max: 100, ..Policy::default() });
+    (0..10).for_each(|waiter| service.ask_at(1, waiter, 7)); // the oldest of all
+    (10..1000).for_each(|waiter| service.ask_at(0, waiter, 7));
+    assert_eq!((service.misses.stats().waiters, service.misses.stats().shed), (100, 900));
+    assert!((10..910).all(|waiter| service.answer(waiter) == Some(&Outcome::Overloaded)));
+    (1000..1040).for_each(|waiter| service.ask_at(1, waiter, waiter));
+    assert!((910..950).all(|waiter| service.answer(waiter) == Some(&Outcome::Overloaded)), "room for others");
+    (1040..1100).for_each(|waiter| service.ask_at(1, waiter, 8));
+    assert!((0..10).all(|waiter| service.answer(waiter).is_some()), "half is no less than the others have");
+    assert!((950..1000).all(|waiter| service.answer(waiter).is_none()), "and so they keep the other half");
 }
 
 #[test]

@@ -18,6 +18,15 @@ pub(crate) struct Reply {
     stays: bool,
 }
 
+/// Why there is no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The connection was lost, or never made, before one octet came.
+    Unheard,
+    /// A reply that began is not whole, or none at all.
+    Cut,
+}
+
 /// How a body ends.
 enum Framing {
     Length(usize),
@@ -51,14 +60,21 @@ pub(crate) async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Sends a request and reads the reply.
-pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> io::Result<Reply> {
-    stream.write_all(request.as_bytes()).await?;
+pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> Result<Reply, Lost> {
     let mut input = Vec::with_capacity(1024);
+    if stream.write_all(request.as_bytes()).await.is_err() || read(stream, &mut input).await.is_err() {
+        return Err(Lost::Unheard);
+    }
+    reply(stream, input).await.map_err(|_| Lost::Cut)
+}
+
+/// Reads the reply that begins so.
+async fn reply(stream: &mut TcpStream, mut input: Vec<u8>) -> io::Result<Reply> {
     let (status, head_bytes, framing, stays) = loop {
-        read(stream, &mut input).await?;
         if let Some(head) = parse_head(&input)? {
             break head;
         }
+        read(stream, &mut input).await?;
     };
     let mut body = input.split_off(head_bytes);
     match framing {
@@ -149,6 +165,33 @@ mod tests {
             assert_eq!(unchunk(&whole[..length]).unwrap(), None, "{length}");
         }
         assert!(unchunk(b"zz\r\n").is_err());
+    }
+
+    #[test]
+    fn a_reply_that_was_cut_off_is_told_from_silence() {
+        let whole = "HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nabc";
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            for bytes in 0..=whole.len() {
+                let mut customer = connect(listener.local_addr().unwrap()).await.unwrap();
+                let (mut server, _) = listener.accept().await.unwrap();
+                let serve = async {
+                    let mut request = [0; 3];
+                    server.read_exact(&mut request).await.unwrap();
+                    server.write_all(&whole.as_bytes()[..bytes]).await.unwrap();
+                    drop(server);
+                };
+                let (found, ()) = tokio::join!(ask(&mut customer, "ask"), serve);
+                match found {
+                    Ok(reply) => {
+                        assert_eq!((reply.status, &*reply.body, bytes), (404, &b"abc"[..], whole.len()));
+                    }
+                    Err(Lost::Unheard) => assert_eq!(bytes, 0),
+                    Err(Lost::Cut) => assert!((1..whole.len()).contains(&bytes), "{bytes}"),
+                }
+            }
+        });
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::arrivals::{Arrival, Arrivals};
 use crate::clock::Clock;
-use crate::connection::{Pool, Reply, ask, connect};
+use crate::connection::{Lost, Pool, Reply, ask, connect};
 use crate::ideal::Ideal;
 use crate::profile::Customers;
 use crate::registry::Registry;
@@ -41,9 +40,7 @@ impl Crowd {
             }
             let Some(asked) = self.asked(arrival) else { continue };
             if self.at_once.get() >= AT_ONCE_MAX {
-                let mut score = self.score.borrow_mut();
-                score.sent(u64::MAX, 0);
-                score.done(asked, None, 0);
+                self.score.borrow_mut().kept_out(asked);
                 continue;
             }
             self.at_once.set(self.at_once.get() + 1);
@@ -109,16 +106,21 @@ impl Crowd {
         }
     }
 
-    /// Asks on an idle connection or a new one. An idle one may have been closed just now: then a new one is tried.
-    async fn exchange(&self, request: &str) -> io::Result<Reply> {
+    /// Asks on an idle connection or a new one. An idle one may have been closed just now: when nothing was heard on it, a
+    /// new one is tried (RFC 9112 §9.3.1), and that is counted.
+    async fn exchange(&self, request: &str) -> Result<Reply, Lost> {
         let idle = self.pool.borrow_mut().take();
         if let Some(mut stream) = idle {
-            if let Ok(reply) = ask(&mut stream, request).await {
-                self.pool.borrow_mut().keep(stream, &reply);
-                return Ok(reply);
+            match ask(&mut stream, request).await {
+                Ok(reply) => {
+                    self.pool.borrow_mut().keep(stream, &reply);
+                    return Ok(reply);
+                }
+                Err(Lost::Unheard) => self.score.borrow_mut().asked_again += 1,
+                Err(Lost::Cut) => return Err(Lost::Cut),
             }
         }
-        let mut stream = connect(self.server).await?;
+        let mut stream = connect(self.server).await.map_err(|_| Lost::Unheard)?;
         let reply = ask(&mut stream, request).await?;
         self.pool.borrow_mut().keep(stream, &reply);
         Ok(reply)

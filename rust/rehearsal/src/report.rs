@@ -33,7 +33,11 @@ pub struct Report {
     statuses: BTreeMap<u16, u64>,
     aborted: u64,
     broken: u64,
+    /// Requests sent once more, as a kept connection was lost before the reply began: neither broken nor a try of their own.
+    asked_again: u64,
     late: u64,
+    /// Of the late ones, those never sent: too many customers were there.
+    kept_out: u64,
     late_ms_peak: f64,
     registries: BTreeMap<String, RegistryReport>,
     /// Over all registries, by the second in which they came.
@@ -94,7 +98,9 @@ impl Report {
             statuses: score.statuses.clone(),
             aborted: score.aborted,
             broken: score.broken,
+            asked_again: score.asked_again,
             late: score.late,
+            kept_out: score.kept_out,
             late_ms_peak: score.late_us_peak as f64 / 1000.0,
             registries: registry_reports.collect(),
             seconds,

@@ -116,6 +116,10 @@ pub(crate) struct Score {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) aborted: u64,
     pub(crate) broken: u64,
+    /// Requests sent once more, on a connection of their own: the kept one was lost before a reply began.
+    pub(crate) asked_again: u64,
+    /// Requests never sent: too many customers were there. They are late too.
+    pub(crate) kept_out: u64,
     pub(crate) wrong: u64,
     pub(crate) wrong_examples: Vec<String>,
     /// Requests sent later than they were due.
@@ -139,6 +143,8 @@ impl Score {
             statuses: BTreeMap::new(),
             aborted: 0,
             broken: 0,
+            asked_again: 0,
+            kept_out: 0,
             wrong: 0,
             wrong_examples: Vec::new(),
             late: 0,
@@ -157,6 +163,13 @@ impl Score {
     pub(crate) fn sent(&mut self, late_us: u64, late_us_max: u64) {
         self.late += u64::from(late_us > late_us_max);
         self.late_us_peak = self.late_us_peak.max(late_us);
+    }
+
+    /// A customer for whom there was no room: his request is as good as late, and nobody knows by how much.
+    pub(crate) fn kept_out(&mut self, asked: Asked) {
+        self.kept_out += 1;
+        self.late += 1;
+        self.done(asked, None, 0);
     }
 
     /// A try that began then ended after so long; `outage` is the one of its registry in which it began, with that one's
@@ -238,12 +251,12 @@ impl Score {
     }
 
     /// How long after an outage's end it took until a whole second's customers had 95 % of what the ideal cache could
-    /// tell them, in seconds; none when they never had.
+    /// tell them, in seconds; none when they never had. A second in which it could tell nothing says nothing.
     pub(crate) fn recovery_s(&self, registry: usize, end_us: u64) -> Option<f64> {
         let returned_s = end_us as f64 / 1e6;
         let first = returned_s.ceil() as usize;
         let seconds = self.seconds.get(registry)?.iter().enumerate().skip(first);
-        let well = |tally: &Tally| tally.asked > 0 && tally.right * 100 >= tally.answerable * 95;
+        let well = |tally: &Tally| tally.answerable > 0 && tally.right * 100 >= tally.answerable * 95;
         let second = seconds.filter(|(_, tally)| well(tally)).map(|(second, _)| second).next()?;
         Some(second as f64 - returned_s)
     }
@@ -325,6 +338,25 @@ mod tests {
         }
         assert_eq!(score.recovery_s(0, 2_500_000), Some(1.5));
         assert_eq!(score.recovery_s(0, 4_000_001), None);
+    }
+
+    #[test]
+    fn a_second_in_which_nothing_could_be_told_is_no_good_one() {
+        let mut score = Score::new(&[1]);
+        for (second, in_turn, right_at) in [(1, false, None), (2, true, None), (3, true, Some(0))] {
+            let answerable = Answerable { in_turn, at_once: in_turn };
+            score.done(Asked { answerable, ..asked(second * 1_000_000, None, false) }, right_at, 0);
+        }
+        assert_eq!(score.recovery_s(0, 1_000_000), Some(2.0));
+    }
+
+    #[test]
+    fn who_was_kept_out_is_late_by_nobody_knows_how_much() {
+        let mut score = Score::new(&[0]);
+        score.sent(20_000, 10_000);
+        score.kept_out(asked(0, None, false));
+        assert_eq!((score.kept_out, score.late, score.late_us_peak), (1, 2, 20_000));
+        assert_eq!((score.all.asked, score.all.right), (1, 0));
     }
 
     #[test]

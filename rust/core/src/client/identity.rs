@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+/// Before the bits of an address of version 4, where it is written as one of version 6 (RFC 4291 §2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
 /// A client, as far as limits know it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Client<'a> {
@@ -45,9 +48,8 @@ impl Proxies {
     /// # Errors
     /// The first text that is none.
     pub fn new<S: AsRef<str>>(networks: &[S]) -> Result<Self, String> {
-        let read = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         let networks = networks.iter().map(AsRef::as_ref);
-        networks.map(|text| read(text).map_err(|_| text.to_owned())).collect::<Result<_, _>>().map(Self)
+        networks.map(|text| network(text).ok_or_else(|| text.to_owned())).collect::<Result<_, _>>().map(Self)
     }
 
     /// The address of a client: the last one that no trusted proxy has, of those that proxies told and the peer's own.
@@ -68,18 +70,27 @@ impl Proxies {
                 None => break,
             }
         }
-        Some(Client::At(address))
+        Some(Client::At(match address {
+            IpAddr::V6(six) => IpAddr::V6(prefix(six)),
+            four @ IpAddr::V4(_) => four,
+        }))
     }
 }
 
 /// Reads an address; one of version 4 in the clothes of version 6 is one of version 4.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
-    let address: IpAddr = text.parse().ok()?;
-    Some(match address {
-        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(IpAddr::V6(prefix(six)), IpAddr::V4),
-        four @ IpAddr::V4(_) => four,
-    })
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Reads a network or a single address; one in the range `::ffff:0:0/96` is one of version 4.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    let bits = network.prefix_len().checked_sub(MAPPED_BITS);
+    match (network.addr().to_canonical(), bits) {
+        (four @ IpAddr::V4(_), Some(bits)) if network.addr().is_ipv6() => IpNet::new(four, bits).ok(),
+        _ => Some(network),
+    }
 }
 
 /// The network of 64 bits.
@@ -112,6 +123,29 @@ mod tests {
             assert_eq!(found, Some(Client::At(expected.parse().unwrap())), "{peer} {forwarded:?}");
         }
         assert_eq!(proxies.client_of("unix:", [].into_iter()), None);
+    }
+
+    #[test]
+    fn addresses_of_version_6_are_compared_whole_and_then_cut() {
+        for (trusted, peer, expected) in [
+            ("fd00::1", "fd00::1", "1.1.1.1"), // a single address
+            ("fd00::1", "fd00::2", "fd00::"),
+            ("2001:db8::/128", "2001:db8::", "1.1.1.1"),
+            ("2001:db8::/128", "2001:db8::bad", "2001:db8::"), // a stranger in the same network
+            ("2001:db8:0:0:8000::/65", "2001:db8::8000:0:0:1", "1.1.1.1"),
+            ("2001:db8:0:0:8000::/65", "2001:db8::7000:0:0:1", "2001:db8::"),
+            ("2001:db8::/32", "2001:db8:1:2:3:4:5:6", "1.1.1.1"),
+            ("::ffff:10.1.2.3", "10.1.2.3", "1.1.1.1"),
+            ("::ffff:10.1.2.3", "::ffff:10.1.2.3", "1.1.1.1"),
+            ("10.1.2.3", "::ffff:10.1.2.3", "1.1.1.1"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "1.1.1.1"),
+            ("::ffff:10.0.0.0/104", "11.1.2.3", "11.1.2.3"),
+            ("::/0", "::1", "1.1.1.1"),
+            ("::/0", "10.1.2.3", "10.1.2.3"), // version 4 is not of it
+        ] {
+            let found = Proxies::new(&[trusted]).unwrap().client_of(peer, [&b"1.1.1.1"[..]].into_iter());
+            assert_eq!(found, Some(Client::At(expected.parse().unwrap())), "{peer}, {trusted} trusted");
+        }
     }
 
     #[test]
