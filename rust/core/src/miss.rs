@@ -213,9 +213,10 @@ impl<W> Misses<W> {
     /// Does what is due by now. Early and needless calls harm nothing.
     pub fn tick(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
         let now = self.at(now);
-        while self.waiters.oldest().is_some_and(|(deadline, _)| deadline <= now) {
+        while let Some((_, number)) = self.waiters.oldest().filter(|(deadline, _)| *deadline <= now) {
             self.counted.timed_out += 1;
-            self.answer_oldest(&Arc::clone(&self.refusals.timed_out), acts);
+            let unusable = self.flights.all.get(number).and_then(Flight::unusable);
+            self.answer_oldest(&Arc::clone(unusable.unwrap_or(&self.refusals.timed_out)), acts);
         }
         while let Some((_, number)) = self.timers.first().filter(|(at, _)| *at <= now) {
             self.wake(number, now, acts);

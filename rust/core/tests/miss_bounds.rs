@@ -187,6 +187,64 @@ fn what_the_registry_said_for_good_is_not_tried_again() {
     }
 }
 
+/// `Retry-After` beside a status.
+fn reply_after(status: u16, retry_after_us: u64) -> Tried {
+    let Tried::Reply { told, .. } = reply(status) else { unreachable!() };
+    Tried::Reply { told, retry_after_us: Some(retry_after_us) }
+}
+
+#[test]
+fn what_the_registry_said_is_told_though_it_is_of_no_use_when_nothing_better_comes_in_time() {
+    let own_tries = Policy { retries_per_s: 100.0, ..Policy::default() };
+    let told_at_the_end = |first: Tried, meanwhile: fn(&mut Service)| {
+        let mut service = Service::new(own_tries.clone());
+        // Each question's first try: the one that is told of, and another that goes on.
+        service.ask(1, 7);
+        service.ask(2, 8);
+        service.end(0, first);
+        assert_eq!(service.answer(1), None, "a retry is planned");
+        meanwhile(&mut service);
+        service.pass(S);
+        service.answer(1).cloned()
+    };
+    let hangs: fn(&mut Service) = |_| {};
+    let pauses: fn(&mut Service) = |service| service.end(0, reply_after(429, 5 * S));
+    let breaks: fn(&mut Service) = |service| {
+        service.end(0, Tried::ConnectFailed);
+        (100..104).for_each(|id| {
+            service.ask(id, id);
+            service.end(0, Tried::ConnectFailed);
+        });
+    };
+    for (why, meanwhile, silence) in [
+        ("the retry hangs", hangs, Silence::TimedOut),
+        ("a pause", pauses, Silence::Throttled),
+        ("the breaker", breaks, Silence::Unreachable),
+    ] {
+        let told = told_at_the_end(reply(500), meanwhile);
+        assert!(matches!(told, Some(Outcome::Unusable(_))), "{why}: {told:?}");
+        let told = told_at_the_end(Tried::Reset, meanwhile);
+        assert_eq!(told, Some(Outcome::Unanswered(silence)), "{why}, and it had said nothing");
+    }
+}
+
+#[test]
+fn who_waits_for_room_for_a_retry_is_told_what_the_registry_said_when_the_breaker_opens() {
+    let caps = Caps { concurrency_start: 4, concurrency_max: 4 };
+    let policy = Policy { queue_wait_us: 2 * S, patience_min_us: S, ..Policy::default() };
+    let mut service = Service::with_caps(caps, policy);
+    (0..5).for_each(|id| service.ask(id, id));
+    service.end(0, reply(500));
+    // The fifth has its room, so its retry has to wait.
+    service.pass(60 * MS);
+    assert_eq!((service.tries.len(), service.misses.registry_stats(0, service.now).unwrap().queued), (4, 1));
+    // The newest are served first, and fail.
+    (100..110).for_each(|id| service.ask(id, id));
+    (0..5).for_each(|_| service.end(0, Tried::ConnectFailed));
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
+    assert!(matches!(service.answer(0), Some(Outcome::Unusable(_))), "{:?}", service.answer(0));
+}
+
 #[test]
 fn full_waiters_shed_the_oldest_and_serve_the_newest() {
     let mut service = Service::new(Policy { waiters_max: 100, ..Policy::default() });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Misses;
 use super::act::{Act, Told, Tried, TryId};
-use super::flight::Flight;
+use super::flight::{Flight, is_unusable};
 use super::guard::Room;
 use super::lesson::{self, Burden, Lesson};
 use super::moment::Moment;
@@ -49,7 +49,7 @@ impl<W> Misses<W> {
         let (registry, is_probe) = (flight.registry, flight.is_probe);
         let Some(guard) = self.guards.get(usize::from(registry)) else { return };
         if guard.breaker.state() == stats::Breaker::Open && !is_probe {
-            return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
+            return self.refuse(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
         let room = if is_probe { self.claim_probe(registry) } else { self.claim(registry, now) };
         if room == Room::Now {
@@ -57,7 +57,7 @@ impl<W> Misses<W> {
         }
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
-            return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
+            return self.refuse(number, &Arc::clone(&self.refusals.throttled), acts);
         }
         guard.queue.push(number, now, &mut self.flights.all);
         self.keep_places(registry, now, acts);
@@ -152,9 +152,9 @@ impl<W> Misses<W> {
         }
         // Of several failures the one that tells most: what the registry said, even if it is of no use.
         let tells_more =
-            flight.failure.as_ref().is_none_or(|before| !is_unusable(before) || is_unusable(&told));
+            flight.unusable().is_none() || is_unusable(&told);
         if tells_more {
-            flight.failure = Some(told);
+            flight.failure = Some(Arc::new(told));
         }
         if flight.has_running() {
             return self.arm(ended.flight);
@@ -281,7 +281,7 @@ impl<W> Misses<W> {
 
     fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
-        let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
+        let told = flight.failure.take().unwrap_or_else(|| Arc::clone(&self.refusals.timed_out));
         if told.outcome != Outcome::Overloaded {
             self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
         }
@@ -310,8 +310,15 @@ impl<W> Misses<W> {
                 return false;
             }
             let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) else { return true };
-            self.settle(oldest, &told, acts);
+            self.refuse(oldest, &told, acts);
         }
+    }
+
+    /// Ends a flight whose next try may not begin.
+    fn refuse(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let told = Arc::clone(flight.unusable().unwrap_or(told));
+        self.settle(number, &told, acts);
     }
 
     pub(super) fn land(&mut self, number: usize, told: &Arc<Told>, now: Moment, acts: &mut Vec<Act<W>>) {
@@ -345,8 +352,4 @@ impl<W> Misses<W> {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
         }
     }
-}
-
-fn is_unusable(told: &Told) -> bool {
-    matches!(told.outcome, Outcome::Unusable(_))
 }

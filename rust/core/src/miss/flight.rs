@@ -10,6 +10,7 @@ use super::act::{Question, Told};
 use super::moment::Moment;
 use super::policy::TRIES_MAX;
 use super::waiters::Chain;
+use crate::outcome::Outcome;
 
 /// One fetch, from the first customer who asks to what becomes of it.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) struct Flight {
     /// When the newest try is overdue.
     pub(super) overdue_at: Option<Moment>,
     /// The most useful failure so far.
-    pub(super) failure: Option<Told>,
+    pub(super) failure: Option<Arc<Told>>,
     /// Nobody waits for it, and no other try follows: it finds out whether the registry is back.
     pub(super) is_probe: bool,
     pub(super) queued: Option<Queued>,
@@ -72,9 +73,18 @@ impl Flight {
         [self.ends_at, self.retry_at, self.patience_at, self.overdue_at].into_iter().flatten().min()
     }
 
+    /// What its registry said that is of no use: told when nothing better comes in time, whatever else went wrong.
+    pub(super) fn unusable(&self) -> Option<&Arc<Told>> {
+        self.failure.as_ref().filter(|told| is_unusable(told))
+    }
+
     pub(super) fn has_running(&self) -> bool {
         self.running.iter().any(Option::is_some)
     }
+}
+
+pub(super) const fn is_unusable(told: &Told) -> bool {
+    matches!(told.outcome, Outcome::Unusable(_))
 }
 
 /// The fetches under way.
