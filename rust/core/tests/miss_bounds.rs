@@ -246,6 +246,24 @@ fn who_waits_for_room_for_a_retry_is_told_what_the_registry_said_when_the_breake
 }
 
 #[test]
+fn a_retry_that_may_not_begin_costs_the_budget_nothing() {
+    // Two first tries earn one retry.
+    let mut service = Service::new(Policy { retry_share: 0.5, retries_per_s: 0.0, ..Policy::default() });
+    let retries = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().retries;
+    service.ask(1, 1);
+    service.ask(2, 2);
+    service.end(0, Tried::Reset);
+    service.end(0, reply_after(503, 5 * S));
+    service.pass(100 * MS);
+    assert_eq!((service.answers.len(), retries(&service)), (2, 0), "the pause forbids it");
+    service.pass(5 * S);
+    service.ask(3, 3);
+    service.end(0, Tried::Reset);
+    service.pass(100 * MS);
+    assert_eq!((service.tries.len(), retries(&service)), (1, 1), "what was paid is there again");
+}
+
+#[test]
 fn full_waiters_shed_the_oldest_and_serve_the_newest() {
     let mut service = Service::new(Policy { waiters_max: 100, ..Policy::default() });
     (0..150).for_each(|waiter| service.ask(waiter, 7));

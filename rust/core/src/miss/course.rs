@@ -93,6 +93,7 @@ impl<W> Misses<W> {
         if flight.tries == 0 {
             guard.budget.earn();
         }
+        guard.counted.retries += u64::from(std::mem::take(&mut flight.retry_is_paid));
         flight.tries += 1;
         let ends_at = *flight.ends_at.get_or_insert(now + self.policy.fetch_timeout_us);
         flight.begun = now;
@@ -193,7 +194,8 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Sets a time for another try, if there may be one.
+    /// Sets a time for another try, if there may be one. It is paid for at once, so that no two plan what only one may have;
+    /// if it never begins, the budget has it back.
     fn retry(&mut self, number: usize, now: Moment) -> bool {
         let Some(flight) = self.flights.all.get_mut(number) else { return false };
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
@@ -206,7 +208,7 @@ impl<W> Misses<W> {
             && guard.budget.has(0.0, now);
         if may {
             guard.budget.spend();
-            guard.counted.retries += 1;
+            flight.retry_is_paid = true;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
             self.arm(number);
         }
@@ -347,6 +349,11 @@ impl<W> Misses<W> {
             }
         }
         let Some(mut flight) = self.flights.remove(number) else { return };
+        if flight.retry_is_paid {
+            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
+                guard.budget.give_back();
+            }
+        }
         self.timers.clear(number);
         while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });

@@ -29,6 +29,8 @@ pub(super) struct Flight {
     pub(super) ends_at: Option<Moment>,
     /// When the next try begins that waits for its time.
     pub(super) retry_at: Option<Moment>,
+    /// The budget paid for a retry that has not begun.
+    pub(super) retry_is_paid: bool,
     /// When patience with the newest try ends.
     pub(super) patience_at: Option<Moment>,
     /// When the newest try is overdue.
@@ -60,6 +62,7 @@ impl Flight {
             begun: Moment(0),
             ends_at: None,
             retry_at: None,
+            retry_is_paid: false,
             patience_at: None,
             overdue_at: None,
             failure: None,
