@@ -144,7 +144,7 @@ impl<W> Misses<W> {
         if self.policy.waiters_max == 0 {
             return refuse(waiter, &self.refusals.overloaded, acts);
         }
-        if let (None, Some(told)) = (under_way, self.memo.find(hash, question, now)) {
+        if let (None, Some(told)) = (under_way, self.memo.find(hash, now)) {
             self.counted.memo_hits += 1;
             return refuse(waiter, told, acts);
         }
@@ -178,7 +178,7 @@ impl<W> Misses<W> {
         let is_wanted = guard.is_idle(now)
             && self.all.tally().total() * 2 < self.policy.fetches_max
             && self.flights.find(hash, question).is_none()
-            && self.memo.find(hash, question, now).is_none();
+            && self.memo.find(hash, now).is_none();
         if is_wanted {
             let number = self.flights.insert(Flight::new(hash, question));
             self.admit(number, now, acts);

@@ -177,6 +177,31 @@ fn a_failure_is_retried_at_most_twice_and_then_told_and_remembered() {
 }
 
 #[test]
+fn a_full_memo_of_long_ids_keeps_none_of_them() {
+    let policy = Policy { breaker: false, tries_max: 1, memo_max: 1000, ..Policy::default() };
+    let mut service = Service::new(policy);
+    let long = |id: u32| format!("{id}{}", "x".repeat(7_900));
+    let ask = |service: &mut Service, id: u32| {
+        let mut acts = Vec::new();
+        service.misses.ask(Question { registry: 0, id: &long(id) }, id, service.now, &mut acts);
+        service.follow(acts);
+    };
+    let mut ids = Vec::new();
+    for id in 0..1500 {
+        ask(&mut service, id);
+        ids.push(Arc::clone(&service.tries[0].1));
+        service.end(0, reply(500));
+    }
+    assert!(ids.iter().all(|id| Arc::strong_count(id) == 1), "the rules keep an id that they are done with");
+    (500..1500).for_each(|id| ask(&mut service, id));
+    assert_eq!(
+        (service.misses.stats().memo_hits, service.tries.len()),
+        (1000, 0),
+        "and know it all the same"
+    );
+}
+
+#[test]
 fn what_the_registry_said_for_good_is_not_tried_again() {
     for status in [200, 404, 429, 400, 410] {
         let mut service = Service::new(Policy::default());

@@ -152,8 +152,7 @@ impl<W> Misses<W> {
             return self.land(ended.flight, &Arc::new(told), now, acts);
         }
         // Of several failures the one that tells most: what the registry said, even if it is of no use.
-        let tells_more =
-            flight.unusable().is_none() || is_unusable(&told);
+        let tells_more = flight.unusable().is_none() || is_unusable(&told);
         if tells_more {
             flight.failure = Some(Arc::new(told));
         }
@@ -285,7 +284,7 @@ impl<W> Misses<W> {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let told = flight.failure.take().unwrap_or_else(|| Arc::clone(&self.refusals.timed_out));
         if told.outcome != Outcome::Overloaded {
-            self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
+            self.memo.keep(flight.hash, &told, now);
         }
         self.land(number, &told, now, acts);
     }

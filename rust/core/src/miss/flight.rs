@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
+use siphasher::sip128::SipHasher13;
 use slab::Slab;
 
 use super::act::{Question, Told};
@@ -12,10 +12,22 @@ use super::policy::TRIES_MAX;
 use super::waiters::Chain;
 use crate::outcome::Outcome;
 
+/// A question's hash, by a key that nobody outside knows: two questions with one hash are not to be met with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct QuestionHash(pub(super) u128);
+
+impl QuestionHash {
+    /// Half of it, for a table that compares what it finds.
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+    pub(super) const fn for_table(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 /// One fetch, from the first customer who asks to what becomes of it.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub(super) hash: u64,
+    pub(super) hash: QuestionHash,
     pub(super) registry: u8,
     pub(super) id: Arc<str>,
     pub(super) waiters: Chain,
@@ -51,7 +63,7 @@ pub(super) struct Queued {
 }
 
 impl Flight {
-    pub(super) fn new(hash: u64, question: Question<'_>) -> Self {
+    pub(super) fn new(hash: QuestionHash, question: Question<'_>) -> Self {
         Self {
             hash,
             registry: question.registry,
@@ -106,31 +118,33 @@ impl Flights {
         Self { all: Slab::new(), by_question: HashTable::new(), hasher }
     }
 
-    pub(super) fn hash(&self, question: Question<'_>) -> u64 {
-        self.hasher.hash(question.id.as_bytes())
-            ^ u64::from(question.registry).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    pub(super) fn hash(&self, question: Question<'_>) -> QuestionHash {
+        let of_id = self.hasher.hash(question.id.as_bytes()).as_u128();
+        let of_registry =
+            u128::from(question.registry).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        QuestionHash(of_id ^ of_registry)
     }
 
-    pub(super) fn find(&self, hash: u64, question: Question<'_>) -> Option<usize> {
+    pub(super) fn find(&self, hash: QuestionHash, question: Question<'_>) -> Option<usize> {
         let is_it = |number: &usize| {
             let flight = self.all.get(*number);
             flight.is_some_and(|flight| flight.registry == question.registry && *flight.id == *question.id)
         };
-        self.by_question.find(hash, is_it).copied()
+        self.by_question.find(hash.for_table(), is_it).copied()
     }
 
     pub(super) fn insert(&mut self, flight: Flight) -> usize {
-        let hash = flight.hash;
+        let hash = flight.hash.for_table();
         let number = self.all.insert(flight);
         let all = &self.all;
-        self.by_question
-            .insert_unique(hash, number, |number| all.get(*number).map_or(0, |flight| flight.hash));
+        let hash_of = |number: &usize| all.get(*number).map_or(0, |flight| flight.hash.for_table());
+        self.by_question.insert_unique(hash, number, hash_of);
         number
     }
 
     pub(super) fn remove(&mut self, number: usize) -> Option<Flight> {
         let flight = self.all.try_remove(number)?;
-        if let Ok(entry) = self.by_question.find_entry(flight.hash, |other| *other == number) {
+        if let Ok(entry) = self.by_question.find_entry(flight.hash.for_table(), |other| *other == number) {
             entry.remove();
         }
         Some(flight)
