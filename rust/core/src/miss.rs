@@ -2,7 +2,7 @@
 //!
 //! A state machine without input and output (as quinn-proto and h11 are): it is told what happens and when, and says what
 //! is to be done. Two clocks rule it: a customer's deadline ends his wait, a fetch's own time-out ends the fetch, and
-//! nobody's leaving ends a fetch. `docs/miss-path.md` has the rules on one page.
+//! nobody's leaving ends a fetch. `docs/miss-path.md` has the rules on one page. This page is over 300 lines: all that it is told.
 //!
 //! ```text
 //! ask ── under way? ── join it
@@ -122,9 +122,16 @@ impl<W> Misses<W> {
         }
     }
 
-    /// A customer asks what no record tells.
-    pub fn ask(&mut self, question: Question<'_>, waiter: W, now: Moment, acts: &mut Vec<Act<W>>) {
-        let now = self.at(now);
+    /// A customer asks what no record tells. The fetch keeps this id, and no other: see [`share`](Self::share).
+    pub fn ask_shared(
+        &mut self,
+        registry: u8,
+        id: &Arc<str>,
+        waiter: W,
+        now: Moment,
+        acts: &mut Vec<Act<W>>,
+    ) {
+        let (now, question) = (self.at(now), Question { registry, id });
         let Some(guard) = self.guards.get_mut(usize::from(question.registry)).filter(|_| !self.is_closed)
         else {
             return refuse(waiter, &self.refusals.overloaded, acts);
@@ -135,7 +142,7 @@ impl<W> Misses<W> {
             // Nobody waits for a registry that is away, not even for a fetch that began before.
             refuse(waiter, &self.refusals.unreachable, acts);
             if under_way.is_none() && guard.breaker.ask(now, &mut self.chance) == Verdict::Probe {
-                let probe = Flight { is_probe: true, ..Flight::new(hash, question) };
+                let probe = Flight { is_probe: true, ..Flight::new(hash, registry, Arc::clone(id)) };
                 let number = self.flights.insert(probe);
                 self.admit(number, now, acts);
             }
@@ -152,7 +159,8 @@ impl<W> Misses<W> {
             self.shed_oldest(acts);
         }
         let joined = under_way.is_some();
-        let number = under_way.unwrap_or_else(|| self.flights.insert(Flight::new(hash, question)));
+        let number =
+            under_way.unwrap_or_else(|| self.flights.insert(Flight::new(hash, registry, Arc::clone(id))));
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let deadline = now + self.policy.deadline_us;
         self.waiters.push(waiter, deadline, (number, joined), &mut flight.waiters);
@@ -180,7 +188,7 @@ impl<W> Misses<W> {
             && self.flights.find(hash, question).is_none()
             && self.memo.find(hash, now).is_none();
         if is_wanted {
-            let number = self.flights.insert(Flight::new(hash, question));
+            let number = self.flights.insert(Flight::new(hash, question.registry, question.id.into()));
             self.admit(number, now, acts);
         }
     }

@@ -202,6 +202,25 @@ fn a_full_memo_of_long_ids_keeps_none_of_them() {
 }
 
 #[test]
+fn an_id_is_held_once_however_many_wait_for_it() {
+    let policy = Policy { registries: vec![Caps::default()], tries_max: 1, ..Policy::default() };
+    let mut misses: Misses<Arc<str>> = Misses::new(policy, 1);
+    let ids: Vec<Arc<str>> = (0..1000).map(|_| "x".repeat(7_900).into()).collect();
+    let mut acts = Vec::new();
+    for id in &ids {
+        let mut id = Arc::clone(id);
+        misses.share(0, &mut id);
+        misses.ask_shared(0, &id, Arc::clone(&id), START, &mut acts);
+    }
+    assert_eq!(misses.stats().waiters, 1000);
+    assert!(ids[1..].iter().all(|id| Arc::strong_count(id) == 1), "who joined holds an id of his own");
+    misses.tick(START + 10 * S, &mut acts);
+    assert_eq!(misses.stats().fetches, 0);
+    acts.clear();
+    assert_eq!(Arc::strong_count(&ids[0]), 1, "and nobody holds it any more");
+}
+
+#[test]
 fn what_the_registry_said_for_good_is_not_tried_again() {
     for status in [200, 404, 429, 400, 410] {
         let mut service = Service::new(Policy::default());

@@ -6,7 +6,8 @@ use hashbrown::HashTable;
 use siphasher::sip128::SipHasher13;
 use slab::Slab;
 
-use super::act::{Question, Told};
+use super::Misses;
+use super::act::{Act, Question, Told};
 use super::moment::Moment;
 use super::policy::TRIES_MAX;
 use super::waiters::Chain;
@@ -63,11 +64,11 @@ pub(super) struct Queued {
 }
 
 impl Flight {
-    pub(super) fn new(hash: QuestionHash, question: Question<'_>) -> Self {
+    pub(super) fn new(hash: QuestionHash, registry: u8, id: Arc<str>) -> Self {
         Self {
             hash,
-            registry: question.registry,
-            id: question.id.into(),
+            registry,
+            id,
             waiters: Chain::default(),
             tries: 0,
             running: [None; TRIES_MAX as usize],
@@ -100,6 +101,22 @@ impl Flight {
 
 pub(super) const fn is_unusable(told: &Told) -> bool {
     matches!(told.outcome, Outcome::Unusable(_))
+}
+
+impl<W> Misses<W> {
+    /// Has a customer hold the id that the fetch under way holds, if there is one: ids may be long, and many may wait.
+    pub fn share(&self, registry: u8, id: &mut Arc<str>) {
+        let question = Question { registry, id };
+        let under_way = self.flights.find(self.flights.hash(question), question);
+        if let Some(flight) = under_way.and_then(|number| self.flights.all.get(number)) {
+            *id = Arc::clone(&flight.id);
+        }
+    }
+
+    /// A customer asks what no record tells, with an id that nobody else holds.
+    pub fn ask(&mut self, question: Question<'_>, waiter: W, now: Moment, acts: &mut Vec<Act<W>>) {
+        self.ask_shared(question.registry, &question.id.into(), waiter, now, acts);
+    }
 }
 
 /// The fetches under way.

@@ -82,7 +82,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::miss::act::Question;
     use crate::miss::chance::Chance;
     use crate::miss::flight::QuestionHash;
     use crate::miss::moment::MS;
@@ -136,7 +135,7 @@ mod tests {
     fn it_keeps_the_order_whoever_leaves() {
         let mut flights = Slab::new();
         for _ in 0..40 {
-            flights.insert(Flight::new(QuestionHash(0), Question { registry: 0, id: "1" }));
+            flights.insert(Flight::new(QuestionHash(0), 0, "1".into()));
         }
         let (mut queue, mut chance) = (Queue::default(), Chance::new(4));
         let mut model: Vec<(usize, Moment)> = Vec::new();
