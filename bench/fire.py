@@ -37,6 +37,7 @@ from fire_goals import (
     outage_goals,
     storm_goals,
     table,
+    throttle_goals,
 )
 from process import Process
 from transports import Answering
@@ -143,6 +144,13 @@ def play_storm() -> tuple[list[Goal], object]:
     return storm_goals(storm, calm), {"storm": storm, "calm": calm}
 
 
+def play_throttle() -> tuple[list[Goal], object]:
+    """Ask a registry that bears 400 a second for twice as many."""
+    report = rehearse("throttle")
+    per_s = re.findall(r"{ per_s = (\d+)", profile_with_ports("throttle")[0])
+    return throttle_goals(report, per_s=float(per_s[0])), report
+
+
 def play_abandon() -> tuple[list[Goal], object]:
     """Leave a thousand tries unanswered, and look at what is left of them."""
     report = rehearse("abandon")
@@ -200,6 +208,7 @@ PARTS: dict[str, Callable[[], tuple[list[Goal], object]]] = {
     "fire": play_fire,
     "outage": play_outage,
     "storm": play_storm,
+    "throttle": play_throttle,
     "misses": play_misses,
     "abandon": play_abandon,
     "memory": play_memory,

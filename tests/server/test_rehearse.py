@@ -326,6 +326,18 @@ async def test_a_simulation_scores_the_rules_and_their_settings(tmp_path: Path) 
     assert narrow["right_percent"] < as_it_is["right_percent"]
 
 
+async def test_a_registry_that_throttles_is_asked_for_what_it_bears(tmp_path: Path) -> None:
+    score = tmp_path / "score.json"
+    status, _, _ = await rehearse("throttle", "--simulated", "--sla", "0", "--json", str(score))
+    assert status == 0
+    registries = json.loads(score.read_text(encoding="utf-8"))["registries"]
+    after = registries["ru"]["seconds"][10:60]
+    throttled, asked = (sum(second[count] for second in after) for count in ("throttled", "requests"))
+    assert 0 < throttled <= asked / 20
+    assert asked >= 0.85 * 400 * 50, "the profile's 400 a second"
+    assert registries["im"]["of_bound_percent"] >= 99
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

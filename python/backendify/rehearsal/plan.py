@@ -14,12 +14,12 @@ import click
 from backendify.option import shown
 from backendify.settings import BadSettings
 
-_PROFILES: Final = ("fire", "collapse", "outage", "storm", "abandon", "quick")
+_PROFILES: Final = ("fire", "collapse", "outage", "storm", "throttle", "abandon", "quick")
 _HELP: Final = """\
 Play flaky registries and impatient customers against a server; exit 1 when the SLA is missed.
 
 \b
-PROFILE is fire (the default), collapse, outage, storm, abandon, quick, or a TOML file.
+PROFILE is fire (the default), collapse, outage, storm, throttle, abandon, quick, or a TOML file.
 Options behind -- are the server's own: backendify rehearse fire -- --workers 2
 With --simulated there is no server: backendify rehearse fire --simulated --set concurrency_max=40
 """

@@ -1,6 +1,7 @@
 //! The ASGI app: a hit is answered here, without any Python bytecode of ours; a miss waits for its registry.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use backendify_core::answer::{Answer, Problem};
@@ -88,7 +89,7 @@ impl App {
                     return Ok(Decision::Answer(Answer::problem(&Problem::ClientLimited { retry_after_s })));
                 }
             }
-            let id = question.id.clone().into_owned();
+            let id = (*question.id).into();
             return Ok(Decision::Ask(Question { registry, id, is_head: scope.is_head() }));
         };
         self.hits.fetch_add(1, Ordering::Relaxed);
@@ -100,12 +101,12 @@ impl App {
     }
 
     /// Has a customer wait for what his registry says; his answer comes when it comes.
-    pub(crate) fn wait(&self, py: Python<'_>, customer: Customer) -> PyResult<()> {
+    pub(crate) fn wait(&self, py: Python<'_>, mut customer: Customer) -> PyResult<()> {
         self.misses.decide(py, self, |rules, now, acts| {
-            // His own copy: the rules take him, question and all.
-            let id = customer.question.id.clone();
-            let asked = miss::Question { registry: customer.question.registry, id: &id };
-            rules.ask(asked, customer, now, acts);
+            let registry = customer.question.registry;
+            rules.share(registry, &mut customer.question.id);
+            let id = Arc::clone(&customer.question.id);
+            rules.ask_shared(registry, &id, customer, now, acts);
         })
     }
 

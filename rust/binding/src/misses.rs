@@ -117,7 +117,7 @@ impl Misses {
                     self.work().answers.push((waiter, told, collapsed));
                 }
                 Act::Try { id: TryId(id), registry, company, .. } => {
-                    let question = Question { registry, id: company.to_string(), is_head: false };
+                    let question = Question { registry, id: company, is_head: false };
                     self.work().tries.push((id, question));
                 }
                 Act::Abandon { id: TryId(id) } => self.work().abandoned.push(id),

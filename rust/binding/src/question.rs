@@ -1,6 +1,7 @@
 //! What a miss is about.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use backendify_core::key::Key;
 use pyo3::prelude::*;
@@ -12,9 +13,8 @@ pub(crate) struct Question {
     /// Which registry, by its place in the configuration.
     #[pyo3(get)]
     pub(crate) registry: u8,
-    /// The id, decoded.
-    #[pyo3(get)]
-    pub(crate) id: String,
+    /// The id, decoded: one for all who wait for it.
+    pub(crate) id: Arc<str>,
     /// Is it a HEAD? Then the answer's body stays here.
     pub(crate) is_head: bool,
 }
@@ -29,8 +29,14 @@ impl Question {
 impl Question {
     #[new]
     #[pyo3(signature = (registry, id, *, is_head = false))]
-    const fn new(registry: u8, id: String, is_head: bool) -> Self {
-        Self { registry, id, is_head }
+    fn new(registry: u8, id: &str, is_head: bool) -> Self {
+        Self { registry, id: id.into(), is_head }
+    }
+
+    /// The id, decoded.
+    #[getter]
+    fn id(&self) -> &str {
+        &self.id
     }
 
     fn __eq__(&self, other: &Self) -> bool {

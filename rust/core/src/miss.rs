@@ -2,7 +2,7 @@
 //!
 //! A state machine without input and output (as quinn-proto and h11 are): it is told what happens and when, and says what
 //! is to be done. Two clocks rule it: a customer's deadline ends his wait, a fetch's own time-out ends the fetch, and
-//! nobody's leaving ends a fetch. `docs/miss-path.md` has the rules on one page.
+//! nobody's leaving ends a fetch. `docs/miss-path.md` has the rules on one page. This page is over 300 lines: all that it is told.
 //!
 //! ```text
 //! ask ── under way? ── join it
@@ -126,9 +126,16 @@ impl<W> Misses<W> {
         }
     }
 
-    /// A customer asks what no record tells.
-    pub fn ask(&mut self, question: Question<'_>, waiter: W, now: Moment, acts: &mut Vec<Act<W>>) {
-        let now = self.at(now);
+    /// A customer asks what no record tells. The fetch keeps this id, and no other: see [`share`](Self::share).
+    pub fn ask_shared(
+        &mut self,
+        registry: u8,
+        id: &Arc<str>,
+        waiter: W,
+        now: Moment,
+        acts: &mut Vec<Act<W>>,
+    ) {
+        let (now, question) = (self.at(now), Question { registry, id });
         let Some(guard) = self.guards.get_mut(usize::from(question.registry)).filter(|_| !self.is_closed)
         else {
             return refuse(waiter, &self.refusals.overloaded, acts);
@@ -139,14 +146,14 @@ impl<W> Misses<W> {
             // Nobody waits for a registry that is away, not even for a fetch that began before.
             refuse(waiter, &self.refusals.unreachable, acts);
             if under_way.is_none() {
-                self.probe(hash, question, now, acts);
+                self.probe(hash, (registry, id), now, acts);
             }
             return;
         }
         if self.policy.waiters_max == 0 {
             return refuse(waiter, &self.refusals.overloaded, acts);
         }
-        if let (None, Some(told)) = (under_way, self.memo.find(hash, question, now)) {
+        if let (None, Some(told)) = (under_way, self.memo.find(hash, now)) {
             self.counted.memo_hits += 1;
             return refuse(waiter, told, acts);
         }
@@ -155,8 +162,8 @@ impl<W> Misses<W> {
         }
         let joined = under_way.is_some();
         let number = under_way.unwrap_or_else(|| {
-            let is_again = self.memo.knows(hash, question);
-            self.flights.insert(Flight { is_again, ..Flight::new(hash, question) })
+            let is_again = self.memo.knows(hash);
+            self.flights.insert(Flight { is_again, ..Flight::new(hash, registry, Arc::clone(id)) })
         });
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let deadline = now + self.policy.deadline_us;
@@ -188,9 +195,9 @@ impl<W> Misses<W> {
         let is_wanted = guard.is_idle(now)
             && self.all.tally().total() * 2 < self.policy.fetches_max
             && self.flights.find(hash, question).is_none()
-            && self.memo.find(hash, question, now).is_none();
+            && self.memo.find(hash, now).is_none();
         if is_wanted {
-            let number = self.flights.insert(Flight::new(hash, question));
+            let number = self.flights.insert(Flight::new(hash, question.registry, question.id.into()));
             self.admit(number, now, acts);
         }
     }
@@ -225,7 +232,9 @@ impl<W> Misses<W> {
         let now = self.at(now);
         while let Some((_, number)) = self.waiters.oldest().filter(|(deadline, _)| *deadline <= now) {
             self.counted.timed_out += 1;
-            self.answer_oldest_of(number, &Arc::clone(&self.refusals.timed_out), acts);
+            let unusable = self.flights.all.get(number).and_then(Flight::unusable);
+            let told = Arc::clone(unusable.unwrap_or(&self.refusals.timed_out));
+            self.answer_oldest_of(number, &told, acts);
             self.note_told(number, now);
         }
         self.wake_due(now, acts);

@@ -181,6 +181,50 @@ fn a_failure_is_retried_at_most_twice_and_then_told_and_remembered() {
 }
 
 #[test]
+fn a_full_memo_of_long_ids_keeps_none_of_them() {
+    let policy = Policy { breaker: false, tries_max: 1, memo_max: 1000, ..Policy::default() };
+    let mut service = Service::new(policy);
+    let long = |id: u32| format!("{id}{}", "x".repeat(7_900));
+    let ask = |service: &mut Service, id: u32| {
+        let mut acts = Vec::new();
+        service.misses.ask(Question { registry: 0, id: &long(id) }, id, service.now, &mut acts);
+        service.follow(acts);
+    };
+    let mut ids = Vec::new();
+    for id in 0..1500 {
+        ask(&mut service, id);
+        ids.push(Arc::clone(&service.tries[0].1));
+        service.end(0, reply(500));
+    }
+    assert!(ids.iter().all(|id| Arc::strong_count(id) == 1), "the rules keep an id that they are done with");
+    (500..1500).for_each(|id| ask(&mut service, id));
+    assert_eq!(
+        (service.misses.stats().memo_hits, service.tries.len()),
+        (1000, 0),
+        "and know it all the same"
+    );
+}
+
+#[test]
+fn an_id_is_held_once_however_many_wait_for_it() {
+    let policy = Policy { registries: vec![Caps::default()], tries_max: 1, ..Policy::default() };
+    let mut misses: Misses<Arc<str>> = Misses::new(policy, 1);
+    let ids: Vec<Arc<str>> = (0..1000).map(|_| "x".repeat(7_900).into()).collect();
+    let mut acts = Vec::new();
+    for id in &ids {
+        let mut id = Arc::clone(id);
+        misses.share(0, &mut id);
+        misses.ask_shared(0, &id, Arc::clone(&id), START, &mut acts);
+    }
+    assert_eq!(misses.stats().waiters, 1000);
+    assert!(ids[1..].iter().all(|id| Arc::strong_count(id) == 1), "who joined holds an id of his own");
+    misses.tick(START + 10 * S, &mut acts);
+    assert_eq!(misses.stats().fetches, 0);
+    acts.clear();
+    assert_eq!(Arc::strong_count(&ids[0]), 1, "and nobody holds it any more");
+}
+
+#[test]
 fn what_the_registry_said_for_good_is_not_tried_again() {
     for status in [200, 404, 429, 400, 410] {
         let mut service = Service::new(Policy::default());
@@ -189,6 +233,82 @@ fn what_the_registry_said_for_good_is_not_tried_again() {
         service.pass(S);
         assert_eq!((service.tries.len(), service.answers.len()), (0, 1), "{status}");
     }
+}
+
+/// `Retry-After` beside a status.
+fn reply_after(status: u16, retry_after_us: u64) -> Tried {
+    let Tried::Reply { told, .. } = reply(status) else { unreachable!() };
+    Tried::Reply { told, retry_after_us: Some(retry_after_us) }
+}
+
+#[test]
+fn what_the_registry_said_is_told_though_it_is_of_no_use_when_nothing_better_comes_in_time() {
+    let own_tries = Policy { retries_per_s: 100.0, ..Policy::default() };
+    let told_at_the_end = |first: Tried, meanwhile: fn(&mut Service)| {
+        let mut service = Service::new(own_tries.clone());
+        // Each question's first try: the one that is told of, and another that goes on.
+        service.ask(1, 7);
+        service.ask(2, 8);
+        service.end(0, first);
+        assert_eq!(service.answer(1), None, "a retry is planned");
+        meanwhile(&mut service);
+        service.pass(S);
+        service.answer(1).cloned()
+    };
+    let hangs: fn(&mut Service) = |_| {};
+    let pauses: fn(&mut Service) = |service| service.end(0, reply_after(429, 5 * S));
+    let breaks: fn(&mut Service) = |service| {
+        service.end(0, Tried::ConnectFailed);
+        (100..104).for_each(|id| {
+            service.ask(id, id);
+            service.end(0, Tried::ConnectFailed);
+        });
+    };
+    for (why, meanwhile, silence) in [
+        ("the retry hangs", hangs, Silence::TimedOut),
+        ("a pause", pauses, Silence::Throttled),
+        ("the breaker", breaks, Silence::Unreachable),
+    ] {
+        let told = told_at_the_end(reply(500), meanwhile);
+        assert!(matches!(told, Some(Outcome::Unusable(_))), "{why}: {told:?}");
+        let told = told_at_the_end(Tried::Reset, meanwhile);
+        assert_eq!(told, Some(Outcome::Unanswered(silence)), "{why}, and it had said nothing");
+    }
+}
+
+#[test]
+fn who_waits_for_room_for_a_retry_is_told_what_the_registry_said_when_the_breaker_opens() {
+    let caps = Caps { concurrency_start: 4, concurrency_max: 4 };
+    let policy = Policy { queue_wait_us: 2 * S, patience_min_us: S, ..Policy::default() };
+    let mut service = Service::with_caps(caps, policy);
+    (0..5).for_each(|id| service.ask(id, id));
+    service.end(0, reply(500));
+    // The fifth has its room, so its retry has to wait.
+    service.pass(60 * MS);
+    assert_eq!((service.tries.len(), service.misses.registry_stats(0, service.now).unwrap().queued), (4, 1));
+    // The newest are served first, and fail.
+    (100..110).for_each(|id| service.ask(id, id));
+    (0..5).for_each(|_| service.end(0, Tried::ConnectFailed));
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
+    assert!(matches!(service.answer(0), Some(Outcome::Unusable(_))), "{:?}", service.answer(0));
+}
+
+#[test]
+fn a_retry_that_may_not_begin_costs_the_budget_nothing() {
+    // Two first tries earn one retry.
+    let mut service = Service::new(Policy { retry_share: 0.5, retries_per_s: 0.0, ..Policy::default() });
+    let retries = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().retries;
+    service.ask(1, 1);
+    service.ask(2, 2);
+    service.end(0, Tried::Reset);
+    service.end(0, reply_after(503, 5 * S));
+    service.pass(100 * MS);
+    assert_eq!((service.answers.len(), retries(&service)), (2, 0), "the pause forbids it");
+    service.pass(5 * S);
+    service.ask(3, 3);
+    service.end(0, Tried::Reset);
+    service.pass(100 * MS);
+    assert_eq!((service.tries.len(), retries(&service)), (1, 1), "what was paid is there again");
 }
 
 #[test]

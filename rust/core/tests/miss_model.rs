@@ -209,9 +209,10 @@ impl Onlooker {
             assert!(stats.limit <= self.policy.registries[usize::from(registry)].concurrency_max);
             let further = (stats.hedges + stats.retries) as f64;
             let first = stats.tries as f64 - further;
-            let allowed = 10.0 + 0.1 * first + 2.0 * self.now.0 as f64 / 1e6;
-            // A retry pays when it is planned, and its try is counted when it begins.
-            assert!(further <= allowed + 1.0, "{further} further tries beside {first}");
+            let Policy { retry_share, retries_per_s, .. } = self.policy;
+            // What five seconds bring is there at once; the last is for rounding.
+            let allowed = retry_share * first + retries_per_s * (5.0 + self.now.0 as f64 / 1e6) + 1e-6;
+            assert!(further <= allowed, "{further} further tries beside {first}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Misses;
 use super::act::{Act, Told, Tried, TryId};
-use super::flight::Flight;
+use super::flight::{Flight, is_unusable};
 use super::guard::Room;
 use super::lesson::{self, Burden, Lesson};
 use super::moment::Moment;
@@ -53,7 +53,7 @@ impl<W> Misses<W> {
         let registry = flight.registry;
         let Some(guard) = self.guards.get(usize::from(registry)) else { return };
         if guard.breaker.state() == stats::Breaker::Open {
-            return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
+            return self.refuse(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
         let room = self.claim_for(number, now, acts);
         if room == Room::Now {
@@ -61,10 +61,10 @@ impl<W> Misses<W> {
         }
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
         if guard.breaker.state() == stats::Breaker::Open {
-            return self.settle(number, &Arc::clone(&self.refusals.unreachable), acts);
+            return self.refuse(number, &Arc::clone(&self.refusals.unreachable), acts);
         }
         if guard.pause.left_us(now) > self.policy.queue_wait_us {
-            return self.settle(number, &Arc::clone(&self.refusals.throttled), acts);
+            return self.refuse(number, &Arc::clone(&self.refusals.throttled), acts);
         }
         guard.queue.push(number, now, &mut self.flights.all);
         self.keep_places(registry, now, acts);
@@ -101,6 +101,7 @@ impl<W> Misses<W> {
         if flight.tries == 0 {
             guard.budget.earn();
         }
+        guard.counted.retries += u64::from(std::mem::take(&mut flight.retry_is_paid));
         flight.tries += 1;
         let ends_at = *flight.ends_at.get_or_insert(now + self.policy.fetch_timeout_us);
         flight.begun = now;
@@ -162,10 +163,9 @@ impl<W> Misses<W> {
             return self.land(ended.flight, &Arc::new(told), now, acts);
         }
         // Of several failures the one that tells most: what the registry said, even if it is of no use.
-        let tells_more =
-            flight.failure.as_ref().is_none_or(|before| !is_unusable(before) || is_unusable(&told));
+        let tells_more = flight.unusable().is_none() || is_unusable(&told);
         if tells_more {
-            flight.failure = Some(told);
+            flight.failure = Some(Arc::new(told));
         }
         if flight.has_running() {
             return self.arm(ended.flight);
@@ -231,7 +231,8 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Sets a time for another try, if there may be one.
+    /// Sets a time for another try, if there may be one. It is paid for at once, so that no two plan what only one may have;
+    /// if it never begins, the budget has it back.
     fn retry(&mut self, number: usize, now: Moment) -> bool {
         let Some(flight) = self.flights.all.get_mut(number) else { return false };
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
@@ -244,7 +245,7 @@ impl<W> Misses<W> {
             && guard.budget.has(0.0, now);
         if may {
             guard.budget.spend();
-            guard.counted.retries += 1;
+            flight.retry_is_paid = true;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
             flight.late_at = None;
             self.arm(number);
@@ -339,10 +340,10 @@ impl<W> Misses<W> {
 
     pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get_mut(number) else { return };
-        let told = flight.failure.take().map_or_else(|| Arc::clone(&self.refusals.timed_out), Arc::new);
+        let told = flight.failure.take().unwrap_or_else(|| Arc::clone(&self.refusals.timed_out));
         // A probe's failure tells of its registry, and not of the company.
         if told.outcome != Outcome::Overloaded && flight.probe.is_none() {
-            self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
+            self.memo.keep(flight.hash, &told, now);
         }
         self.land(number, &told, now, acts);
     }
@@ -359,7 +360,7 @@ impl<W> Misses<W> {
         let told = if is_throttled { &self.refusals.throttled } else { &self.refusals.overloaded };
         let told = Arc::clone(told);
         if let Some(flight) = self.flights.all.get(number) {
-            self.memo.keep(flight.hash, flight.registry, &flight.id, &told, now);
+            self.memo.keep(flight.hash, &told, now);
         }
         self.settle(number, &told, acts);
     }
@@ -373,8 +374,15 @@ impl<W> Misses<W> {
                 return false;
             }
             let Some((oldest, _)) = guard.queue.oldest(&self.flights.all) else { return true };
-            self.settle(oldest, &told, acts);
+            self.refuse(oldest, &told, acts);
         }
+    }
+
+    /// Ends a flight whose next try may not begin.
+    fn refuse(&mut self, number: usize, told: &Arc<Told>, acts: &mut Vec<Act<W>>) {
+        let Some(flight) = self.flights.all.get(number) else { return };
+        let told = Arc::clone(flight.unusable().unwrap_or(told));
+        self.settle(number, &told, acts);
     }
 
     pub(super) fn land(&mut self, number: usize, told: &Arc<Told>, now: Moment, acts: &mut Vec<Act<W>>) {
@@ -403,6 +411,11 @@ impl<W> Misses<W> {
             }
         }
         let Some(mut flight) = self.flights.remove(number) else { return };
+        if flight.retry_is_paid {
+            if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
+                guard.budget.give_back();
+            }
+        }
         self.timers.clear(number);
         if let (Some(probe), Some(guard)) = (flight.probe, self.guards.get(usize::from(flight.registry))) {
             guard.breaker.probed(probe);
@@ -411,8 +424,4 @@ impl<W> Misses<W> {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });
         }
     }
-}
-
-fn is_unusable(told: &Told) -> bool {
-    matches!(told.outcome, Outcome::Unusable(_))
 }

@@ -36,6 +36,10 @@ pub(super) enum Word {
     ProbeAt,
     /// Tries a second, an `f64`; 0 until it is known.
     Pace,
+    /// What a 429 told that it does not bear, an `f64`; 0 while none did.
+    PaceCeiling,
+    /// The most that was borne in a second of the last minute, an `f32` (high half), and which second that was.
+    PaceBest,
     /// When the pace's bucket was empty, in nanoseconds.
     PaceEmptyAt,
     /// When the pace was last lowered.

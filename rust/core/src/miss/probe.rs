@@ -3,24 +3,31 @@
 //! A probe is one of the tries for which the registry may be asked at once, whatever it has learnt to bear: where tries that
 //! hang are as many, the one that has hung longest is given up for it.
 
+use std::sync::Arc;
+
 use super::Misses;
-use super::act::{Act, Question};
+use super::act::Act;
 use super::breaker::PROBE_US_MAX;
 use super::course::Try;
-use super::flight::Flight;
+use super::flight::{Flight, QuestionHash};
 use super::moment::Moment;
 
 impl<W> Misses<W> {
     /// Asks this as a probe, if it is time for one and there is room.
-    pub(super) fn probe(&mut self, hash: u64, question: Question<'_>, now: Moment, acts: &mut Vec<Act<W>>) {
-        let registry = question.registry;
+    pub(super) fn probe(
+        &mut self,
+        hash: QuestionHash,
+        (registry, id): (u8, &Arc<str>),
+        now: Moment,
+        acts: &mut Vec<Act<W>>,
+    ) {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return };
         let hangs_us = guard.patience().overdue.min(PROBE_US_MAX);
         let Some(probe) = guard.breaker.probe(hangs_us, now, &mut self.chance) else { return };
         // The time of the one before it is over.
         self.wake_due(now, acts);
         if self.claim_probe(registry, hangs_us, now, acts) {
-            let flight = Flight { probe: Some(probe), ..Flight::new(hash, question) };
+            let flight = Flight { probe: Some(probe), ..Flight::new(hash, registry, Arc::clone(id)) };
             let number = self.flights.insert(flight);
             self.begin(number, now, acts);
         } else if let Some(guard) = self.guards.get(usize::from(registry)) {
@@ -75,7 +82,7 @@ impl<W> Misses<W> {
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
-    use crate::miss::act::{Told, Tried, TryId};
+    use crate::miss::act::{Question, Told, Tried, TryId};
     use crate::miss::ledger::Ledger;
     use crate::miss::moment::{MS, S};
     use crate::miss::policy::{Caps, Policy};

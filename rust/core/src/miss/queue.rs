@@ -162,8 +162,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::miss::act::Question;
     use crate::miss::chance::Chance;
+    use crate::miss::flight::QuestionHash;
     use crate::miss::moment::MS;
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
     fn who_is_asked_for_again_is_served_first_and_gives_up_last() {
         let (mut queue, mut flights) = (Queue::default(), Slab::new());
         for number in 0..5 {
-            let flight = Flight::new(0, Question { registry: 0, id: "1" });
+            let flight = Flight::new(QuestionHash(0), 0, "1".into());
             flights.insert(Flight { is_again: number % 2 == 1, ..flight });
         }
         (0..4).for_each(|number| queue.push(number, Moment(number as u64), &mut flights));
@@ -236,7 +236,7 @@ mod tests {
     fn it_keeps_the_order_whoever_leaves() {
         let mut flights = Slab::new();
         for _ in 0..40 {
-            flights.insert(Flight::new(0, Question { registry: 0, id: "1" }));
+            flights.insert(Flight::new(QuestionHash(0), 0, "1".into()));
         }
         let (mut queue, mut chance) = (Queue::default(), Chance::new(4));
         let mut model: Vec<(usize, Moment)> = Vec::new();

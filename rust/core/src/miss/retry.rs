@@ -50,9 +50,14 @@ impl Budget {
         self.saved >= 1.0 + rest
     }
 
-    /// A further try begins, which it [has](Self::has).
+    /// A further try begins, or is to begin soon, which it [has](Self::has).
     pub(super) fn spend(&mut self) {
         self.saved -= 1.0;
+    }
+
+    /// One that was to begin did not.
+    pub(super) fn give_back(&mut self) {
+        self.saved = (self.saved + 1.0).min(SAVED_MAX);
     }
 }
 
