@@ -166,7 +166,8 @@ def test_what_the_group_holds_in_a_tmpfs_is_not_free(name: str, tmp_path: Path, 
         f"memory: limit 128M ({made.limit.source}), 44M of it held already (tmpfs): "
     )
     parts = made.base_bytes + made.region_bytes + 44 * MIB + made.headroom_bytes
-    parts += made.fetches_max * FETCH_BYTES + (made.connections_max * (CONNECTION_BYTES + WAITER_BYTES))
+    parts += made.fetches_max * FETCH_BYTES + made.connections_max * CONNECTION_BYTES
+    parts += made.waiters_max * WAITER_BYTES
     assert parts == 128 * MIB
     assert made.headroom_bytes * 10 >= 128 * MIB
 
