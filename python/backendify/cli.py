@@ -238,13 +238,26 @@ def _rehearse(arguments: list[str]) -> int:
 
 
 def _check(settings: Settings) -> int:
-    """Tell what the configuration says; no registry is asked."""
+    """Tell what the configuration says, and how memory would be shared out here; no registry is asked."""
+    from backendify.app import plan_memory  # noqa: PLC0415 - the same
+    from backendify.cache_file import cache_path  # noqa: PLC0415 - the same
+    from backendify.memory import NotEnoughMemory  # noqa: PLC0415 - the same
+
+    try:
+        memory = plan_memory(settings, cache_path(settings, settings.port)).line()
+    except NotEnoughMemory as error:
+        _complain(str(error))
+        return _BAD_USAGE
+    except OSError as error:
+        _complain(f"--cache-path: {error.strerror}: {error.filename}")
+        return _BAD_USAGE
     for registry in settings.registries:
         names = ", ".join(name for name, _ in registry.headers)
         click.echo(f"{registry.country}  {registry.url}" + (f"  with {names}" if names else ""))
     for option in OPTIONS:
         if option.in_file and not option.takes_many:
             click.echo(f"{option.key:20}  {option.kind.write(getattr(settings, option.field))}")
+    click.echo(memory)
     return 0
 
 
@@ -265,7 +278,10 @@ _COMMANDS = {
             with_registries=False,
         ),
         _Command(
-            "check", "check [OPTIONS] ISO=URL ...", "Check a configuration and tell what it says.", _check
+            "check",
+            "check [OPTIONS] ISO=URL ...",
+            "Check a configuration; tell what it says, and the memory plan.",
+            _check,
         ),
     )
 }

@@ -143,7 +143,24 @@ def test_check_tells_registries_and_limits_without_asking_them() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "ru  http://nowhere.invalid/a\nus  http://localhost:9002  with X-Key\n" in ended.stdout
     assert "deadline              900ms\n" in ended.stdout
+    assert ended.stdout.splitlines()[-1].startswith("memory: ")
     assert "password" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--memory", "64M", "--cache-size", "60M"], "does not fit"),
+        (["--cache-path", "/nowhere/cache"], "--cache-path: No such file or directory: /nowhere"),
+    ],
+)
+def test_check_refuses_a_plan_that_cannot_be_kept(arguments: list[str], told: str) -> None:
+    """On a disk no cache is too large for the memory: this one is to lie in memory."""
+    path = [] if "--cache-path" in arguments else ["--cache-path", "/dev/shm/backendify-check.cache"]  # noqa: S108 - never made
+    ended = run("check", ONE, *arguments, *path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def interrupt(arguments: list[str], pipe: Path, environment: dict[str, str]) -> tuple[int, str]:
