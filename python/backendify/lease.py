@@ -33,7 +33,7 @@ class Leases:
         self._path = path
         self._lease_ms = int(lease_s * 1000)
         self._held: Counter[Question] = Counter()  # this worker's tries under way, of one flight each
-        self._waiting: dict[Question, set[asyncio.Future[Outcome]]] = {}  # never an empty set
+        self._waiting: dict[Question, set[asyncio.Future[Outcome | None]]] = {}  # never an empty set
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class Leases:
             self._tell(self._region.release_lease(question), question, outcome)
 
     async def _wait(self, question: Question) -> Outcome | None:
-        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(question, set())  # one for each try that waits
         waiting.add(told)
         try:
@@ -116,9 +116,11 @@ class Leases:
                 return
             if len(message) > 2:  # noqa: PLR2004 - registry and code
                 question = Question(message[0], message[2:].decode(errors="replace"))
+                # Who gave up without a word of the registry leaves it to who waits, whose customers may have time.
+                failure = None if message[1] == Outcome.NOT_BEGUN.code else Outcome.of_code(message[1])
                 for told in self._waiting.get(question, ()):
                     if not told.done():
-                        told.set_result(self._region.recall(question) or Outcome.of_code(message[1]))
+                        told.set_result(self._region.recall(question) or failure)
 
     def _path_of(self, place: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{place}")

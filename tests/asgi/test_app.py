@@ -118,11 +118,21 @@ async def test_when_the_app_closes_everybody_is_answered() -> None:
     server = Server(0)
     waiting = asyncio.create_task(hands.app(scope(), server.receive, server.send))  # type: ignore[arg-type]
     await asyncio.sleep(0)
+    hands.work()
     hands.app.close()
     hands.work()
     await waiting
     assert server.messages[0]["status"] == 503
     assert hands.abandoned == [hands.tries[0][0]]
+
+
+async def test_a_try_that_is_ended_before_it_was_begun_never_is() -> None:
+    """Else it would run without a permit, and nothing would end it."""
+    hands = Hands()
+    hands.app.ask(Question(0, "1"), asyncio.get_running_loop().create_future())
+    hands.app.close()
+    hands.work()
+    assert (hands.tries, hands.abandoned) == ([], [])
 
 
 async def test_a_customer_who_left_is_not_told() -> None:

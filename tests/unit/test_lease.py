@@ -55,6 +55,17 @@ async def test_every_try_that_waits_is_told(
     assert [outcome and outcome.status for outcome in told] == [504, 504, 504]
 
 
+async def test_who_waits_asks_himself_when_the_other_gave_up(
+    workers: tuple[Leases, Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RECHECK_S", 600)
+    asks, waits = workers
+    assert await asks.take(QUESTION) is None
+    [task] = await waiting(waits, 1)
+    asks.release(QUESTION, Outcome.NOT_BEGUN)
+    assert await asyncio.wait_for(task, 10) is None, "the lease is his"
+
+
 async def test_tries_that_wait_are_abandoned_one_by_one(workers: tuple[Leases, Leases]) -> None:
     asks, waits = workers
     assert await asks.take(QUESTION) is None

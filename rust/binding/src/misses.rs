@@ -40,6 +40,17 @@ pub(crate) struct Work {
     answers: Vec<(Customer, Arc<Told>, bool)>,
 }
 
+impl Work {
+    /// Has a try ended; one that the loop has not begun yet never is.
+    fn abandon(&mut self, id: u64) {
+        let before = self.tries.len();
+        self.tries.retain(|(begins, _)| *begins != id);
+        if self.tries.len() == before {
+            self.abandoned.push(id);
+        }
+    }
+}
+
 impl Misses {
     pub(crate) fn new(rules: miss::Misses<Customer>, wake: Py<PyAny>) -> Self {
         Self {
@@ -120,7 +131,7 @@ impl Misses {
                     let question = Question { registry, id: company, is_head: false };
                     self.work().tries.push((id, question));
                 }
-                Act::Abandon { id: TryId(id) } => self.work().abandoned.push(id),
+                Act::Abandon { id: TryId(id) } => self.work().abandon(id),
             }
             has_work = true;
         }

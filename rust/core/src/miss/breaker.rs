@@ -200,6 +200,9 @@ impl Breaker {
     /// A try that began then is overdue. True when this opened the breaker.
     pub(super) fn overdue(&mut self, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
         self.follow();
+        if begun < moment_of(self.turned) {
+            return false; // as of what ends: it is of before
+        }
         self.silent_from = if self.silent == 0 { begun } else { self.silent_from.min(begun) };
         self.silent += 1;
         self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
@@ -321,6 +324,23 @@ mod tests {
             breaker.hear(START + heard_of_ms * MS, START + heard_at_ms * MS);
             let found = breaker.overdue_at(START + begun_ms * MS, 500 * MS);
             assert_eq!(found, overdue_at_ms.map(|ms| START + ms * MS), "{heard_at_ms} {begun_ms}");
+        }
+    }
+
+    #[test]
+    fn what_began_before_another_worker_closed_it_is_no_silence() {
+        for (begun_ms, opens) in [(199, false), (200, true)] {
+            let line = Line::alone();
+            let mut chance = Chance::new(1);
+            let [mut one, mut other] = [0, 1].map(|_| Breaker::new(true, line.clone()));
+            for _ in 0..20 {
+                one.count(Health::Failing, START, START, &mut chance);
+            }
+            assert!(one.turn(START + 200 * MS, 0), "its probe was answered");
+            for _ in 0..20 {
+                other.overdue(START + begun_ms * MS, START + S, &mut chance);
+            }
+            assert_eq!(other.state() == stats::Breaker::Open, opens, "{begun_ms}");
         }
     }
 
