@@ -145,7 +145,7 @@ impl<W> Misses<W> {
         if guard.breaker.state() == Breaker::Open {
             // Nobody waits for a registry that is away, not even for a fetch that began before.
             refuse(waiter, &self.refusals.unreachable, acts);
-            if under_way.is_none() {
+            if under_way.is_none_or(|number| self.hangs(number, now)) {
                 self.probe(hash, (registry, id), now, acts);
             }
             return;

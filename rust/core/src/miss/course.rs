@@ -321,7 +321,7 @@ impl<W> Misses<W> {
     }
 
     /// A flight's own time is over.
-    fn time_out(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+    pub(super) fn time_out(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get(number) else { return };
         let (running, registry) = (flight.running, usize::from(flight.registry));
         for running in running.into_iter().flatten() {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Misses;
-use super::act::Act;
+use super::act::{Act, Question};
 use super::breaker::PROBE_US_MAX;
 use super::course::Try;
 use super::flight::{Flight, QuestionHash};
@@ -26,6 +26,10 @@ impl<W> Misses<W> {
         let Some(probe) = guard.breaker.probe(hangs_us, now, &mut self.chance) else { return };
         // The time of the one before it is over.
         self.wake_due(now, acts);
+        // Where all who are asked for hang, no other question would ever be asked.
+        if let Some(number) = self.flights.find(hash, Question { registry, id }) {
+            self.time_out(number, now, acts);
+        }
         if self.claim_probe(registry, hangs_us, now, acts) {
             let flight = Flight { probe: Some(probe), ..Flight::new(hash, registry, Arc::clone(id)) };
             let number = self.flights.insert(flight);
@@ -33,6 +37,18 @@ impl<W> Misses<W> {
         } else if let Some(guard) = self.guards.get(usize::from(registry)) {
             guard.breaker.probed(probe);
         }
+    }
+
+    /// Have all tries of this flight run for longer than its registry usually is silent, without a word?
+    pub(super) fn hangs(&self, number: usize, now: Moment) -> bool {
+        let Some(flight) = self.flights.all.get(number).filter(|flight| flight.probe.is_none()) else {
+            return false;
+        };
+        let Some(guard) = self.guards.get(usize::from(flight.registry)) else { return false };
+        let hangs_us = guard.patience().overdue.min(PROBE_US_MAX);
+        let mut running = flight.running.iter().flatten().filter_map(|running| self.tries.get(*running));
+        flight.has_running()
+            && running.all(|running| running.first_byte_at.is_none() && now.since(running.begun) >= hangs_us)
     }
 
     /// Somebody waits for this flight now. If it is a probe, its registry is back, and it goes on as any other fetch.
@@ -82,7 +98,7 @@ impl<W> Misses<W> {
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
-    use crate::miss::act::{Question, Told, Tried, TryId};
+    use crate::miss::act::{Told, Tried, TryId};
     use crate::miss::ledger::Ledger;
     use crate::miss::moment::{MS, S};
     use crate::miss::policy::{Caps, Policy};
@@ -109,6 +125,31 @@ mod tests {
     fn not_found() -> Tried {
         let told = Told { outcome: Outcome::NotFound, fwd_status: Some(404), stored: true, age_ds: 0 };
         Tried::Reply { told, retry_after_us: None }
+    }
+
+    #[test]
+    fn a_probe_goes_out_where_all_companies_that_are_asked_for_hang() {
+        let policy = Policy { registries: vec![Caps::default()], ..Policy::default() };
+        let mut misses = Misses::beside_others(policy, 0, &Ledger::own(1).of_worker(0));
+        for id in 0..20 {
+            assert_eq!(begun(&ask(&mut misses, &id.to_string(), 0, START)).len(), 1);
+        }
+        // Nobody asks for anything else.
+        let mut probed_at = None;
+        for at_ms in (50..9000).step_by(50) {
+            let now = START + at_ms * MS;
+            misses.tick(now, &mut Vec::new());
+            let acts = ask(&mut misses, &(at_ms / 50 % 20).to_string(), 0, now);
+            let is_open = misses.registry_stats(0, now).unwrap().breaker == crate::miss::stats::Breaker::Open;
+            if is_open && probed_at.is_none() && !begun(&acts).is_empty() {
+                assert!(
+                    acts.iter().any(|act| matches!(act, Act::Abandon { .. })),
+                    "its own hanging try ends"
+                );
+                probed_at = Some(at_ms);
+            }
+        }
+        assert!(probed_at.is_some_and(|at_ms| at_ms < 5000), "{probed_at:?}");
     }
 
     #[test]
