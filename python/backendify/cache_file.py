@@ -63,8 +63,9 @@ def _remove_unused(cache: Path) -> None:
         descriptor = os.open(cache, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
-            # Who has just made it and not locked it yet finds it gone, and makes it again.
-            _remove(cache)
+            # Who has just made it and not locked it yet finds it gone, and makes it again. Another may stand there now.
+            if os.path.samestat(os.fstat(descriptor), cache.lstat()):
+                _remove(cache)
         finally:
             os.close(descriptor)
 
