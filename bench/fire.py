@@ -39,6 +39,7 @@ from fire_goals import (
     table,
     throttle_goals,
 )
+from limits import Limits
 from process import Process
 from transports import Answering
 
@@ -70,8 +71,10 @@ def rehearse(
     case = case or name
     text, countries = profile_with_ports(name)
     with service(countries, options) as container:
-        report = play(change(text), case, PORT, str(container.group))
+        with Limits(container.stats) as limits:
+            report = play(change(text), case, PORT, str(container.group))
         return report | {
+            "limits": limits.by_second(),
             "container": container.command,
             "log": container.log(),
             "stats": container.stats(),

@@ -17,6 +17,7 @@ HELD_MIB_MAX = 110
 GROWTH_MIB_MAX = 3
 DESCRIPTORS_BESIDE = 64  # of what is no connection: files, the event loop's, operators'
 CONCURRENCY_MAX = 200  # --registry-concurrency as the parts leave it: the adaptive limit is this or less
+FETCH_S = 10  # --fetch-timeout as the parts leave it: so long may run what began while the limit was higher
 BORNE_PERCENT_MIN = 85  # of what a throttling registry bears: a 429 takes a tenth of it
 
 
@@ -94,7 +95,7 @@ def fire_goals(report: dict[str, Any]) -> list[Goal]:
             Goal(f"{name}: requests per distinct company", "≤ 1.15", f"{load['requests_per_distinct']:g} ({share})",
                  load["requests_per_distinct"] <= 1.15)
         )  # fmt: skip
-        goals.append(_at_once(name, load["at_once_peak"]))
+        goals += _at_once(name, load, report["limits"][country])
         if load["throttled"]:
             goals.append(_throttled(name, load))
     return goals
@@ -114,7 +115,7 @@ def throttle_goals(report: dict[str, Any], *, per_s: float) -> list[Goal]:
         _throttled("throttle, ru", load),
         at_least(f"throttle, ru: asked and borne after the first 10 s, of {per_s:g} a second",
                  _percent(round(borne), round(per_s)), BORNE_PERCENT_MIN, " %"),
-        _at_once("throttle, ru", load["at_once_peak"]),
+        *_at_once("throttle, ru", load, report["limits"]["ru"]),
         at_least("throttle, im: in time beside it, of what an ideal cache could",
                  _percent(right, answerable), 99, " %"),
     ]  # fmt: skip
@@ -126,8 +127,27 @@ def _throttled(name: str, load: dict[str, Any]) -> Goal:
     return at_most(f"{name}: 429s after the first 10 s", _percent(throttled, asked), 5, " %")
 
 
-def _at_once(name: str, peak: int) -> Goal:
-    return at_most(f"{name}: at once at the registry, of --registry-concurrency", peak, CONCURRENCY_MAX)
+def _at_once(name: str, load: dict[str, Any], limits: Sequence[int]) -> list[Goal]:
+    peak = load["at_once_peak"]
+    beyond = beyond_limit([second["at_once_peak"] for second in load["seconds"]], limits)
+    return [
+        at_most(f"{name}: at once at the registry, of --registry-concurrency", peak, CONCURRENCY_MAX),
+        at_most(f"{name}: at once beyond the adaptive limit under which they began", beyond, 0),
+    ]
+
+
+def beyond_limit(peaks: Sequence[int], limits: Sequence[int]) -> int:
+    """Compare, second by second, the most at once at a registry with the limit: how many more there ever were.
+
+    What runs may have begun under a higher limit, :data:`FETCH_S` ago at most. The looks at the limit began within a
+    second of the customers, so the seconds around that time count, too.
+    """
+    if not limits:
+        return max(peaks, default=0)
+    allowed = (
+        max(limits[max(0, second - FETCH_S - 1) : second + 2] or limits[-1:]) for second in range(len(peaks))
+    )
+    return max(0, *(peak - most for peak, most in zip(peaks, allowed, strict=True)))
 
 
 def outage_goals(report: dict[str, Any]) -> list[Goal]:
