@@ -21,8 +21,8 @@ It asks the operators' listener of the server (its --admin) for /stats:
   backendify top --admin 10.0.0.7:9090 --interval 5s
   backendify top --once
 
-Rates are differences between two looks. What is marked with * is of the server's first worker alone. Where
-standard output is no terminal, each look is a block of plain lines.
+Rates are differences between two looks; 429s are among the fails. What is marked with * is of the server's
+first worker alone. Where standard output is no terminal, each look is a block of plain lines.
 """
 
 
@@ -77,7 +77,7 @@ def _command() -> click.Command:
             click.Option(
                 ["--admin"],
                 metavar="HOST:PORT",
-                help="The server's operators' listener, http:// before it or not [127.0.0.1:9090]",
+                help="The server's operators' listener; http:// may stand before it [127.0.0.1:9090]",
             ),
             click.Option(
                 ["--interval"],
