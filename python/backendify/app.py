@@ -72,6 +72,8 @@ class Service:
             else None
         )
         self._asking = Asking(self._upstreams, self.region, leases=self._leases)
+        self._workers = settings.workers
+        self._fetches_max = min(settings.fetches_max, plan.fetches_max)
         self._countries = [registry.country for registry in settings.registries]
         self.app = _core.App(
             self._countries,
@@ -80,7 +82,7 @@ class Service:
                 "deadline_ms": settings.deadline_ms,
                 "fetch_timeout_ms": settings.fetch_timeout_ms,
                 "tries_max": settings.tries,
-                "fetches_max": min(settings.fetches_max, plan.fetches_max),
+                "fetches_max": self._fetches_max,
                 "waiters_max": plan.waiters_max,
                 "concurrency_max": settings.registry_concurrency,
                 "workers": settings.workers,
@@ -126,6 +128,7 @@ class Service:
             version=_core.VERSION,
             uptime_s=time.monotonic() - self._started_at_s,
             draining=self.app.is_draining,
+            workers=self._workers,
             hits=found["hits"],
             misses=found["misses"],
             collapsed=missing["joined"],
@@ -140,6 +143,7 @@ class Service:
                 oversize=found["oversize"],
             ),
             fetches_running=missing["fetches"],
+            fetches_max=self._fetches_max,
             customers_waiting=missing["waiters"],
             registries=tuple(
                 RegistryStats(
@@ -152,6 +156,9 @@ class Service:
                     limit=int(counts["limit"]),
                     queued=int(counts["queued"]),
                     breaker_open=bool(counts["open"]),
+                    throttled=int(counts["throttled"]),
+                    patience_s=counts["patience_s"],
+                    paused_for_s=counts["paused_for_s"],
                 )
                 for country, counts, upstream in zip(
                     self._countries, self.app.registry_stats(), self._upstreams, strict=True

@@ -18,9 +18,11 @@ _BAD_USAGE = 2
 _FAILED = 1
 _INTERRUPTED = 130
 
-# Its options are its own; --help after it tells them.
+# Their options are their own; --help after them tells them.
 _REHEARSE = "rehearse"
 _REHEARSE_TEXT = "Play flaky registries and impatient customers against a server, and tell how well it does."
+_TOP = "top"
+_TOP_TEXT = "Show a running server live."
 
 _EXAMPLES = """\
 Examples:
@@ -30,6 +32,7 @@ Examples:
   backendify check us=https://registry.example/api
   backendify demo
   backendify rehearse fire --sla 95
+  backendify top
 """
 _RULES = """\
 Each option may also stand in the environment (BACKENDIFY_DEADLINE) or in a TOML file (deadline).
@@ -76,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == [_REHEARSE]:
         return _rehearse(arguments[1:])
+    if arguments[:1] == [_TOP]:
+        return _top(arguments[1:])
     command = _COMMANDS[arguments.pop(0)] if arguments and arguments[0] in _COMMANDS else _SERVE
     flags = _parse(command, arguments)
     if flags is None:
@@ -102,7 +107,7 @@ def _parse(command: _Command, arguments: list[str]) -> dict[str, Sequence[str]] 
     if pairs and not command.with_registries:
         message = f"registry: {command.name} brings its own registries; expected options only"
         raise BadSettings(message)
-    if stray := next((text for text in pairs if text in {*_COMMANDS, _REHEARSE}), None):
+    if stray := next((text for text in pairs if text in {*_COMMANDS, _REHEARSE, _TOP}), None):
         message = f"{stray}: a command; expected as the first argument"
         raise BadSettings(message)
     for option in command.options:
@@ -145,7 +150,7 @@ class _Parser(click.Command):
         formatter.write_text(_RULES)
         with formatter.section("Commands"):
             rows = [(command.name, command.text) for command in _COMMANDS.values()]
-            formatter.write_dl([*rows, (_REHEARSE, _REHEARSE_TEXT)])
+            formatter.write_dl([*rows, (_REHEARSE, _REHEARSE_TEXT), (_TOP, _TOP_TEXT)])
         with formatter.section("Options"):
             options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
             formatter.write_dl([row for option in options if (row := option.get_help_record(ctx))])
@@ -235,6 +240,12 @@ def _rehearse(arguments: list[str]) -> int:
     from backendify.rehearsal.rehearse import run  # noqa: PLC0415 - the same
 
     return run(arguments)
+
+
+def _top(arguments: list[str]) -> int:
+    from backendify.top import run  # noqa: PLC0415 - the same
+
+    return run(arguments, os.environ)
 
 
 def _check(settings: Settings) -> int:

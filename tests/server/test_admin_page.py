@@ -16,6 +16,7 @@ STATS = Stats(
     version="7.8.9",
     uptime_s=90_061,
     draining=False,
+    workers=3,
     hits=970_000,
     misses=30_000,
     collapsed=4_321,
@@ -25,6 +26,7 @@ STATS = Stats(
         bytes=31_457_280, capacity_bytes=41_943_040, records=777_006, evictions=17, expired=18, oversize=19
     ),
     fetches_running=11,
+    fetches_max=468,
     customers_waiting=12,
     registries=(
         RegistryStats(country="ru", asked=20_000, answered=19_900, failed=89, running=11),

@@ -68,6 +68,9 @@ async def test_operators_see_what_customers_cannot() -> None:
             "limit": 20,
             "queued": 0,
             "breaker_open": False,
+            "throttled": 0,
+            "patience_s": 0.45,
+            "paused_for_s": 0,
         }
         assert "backendify_hits_total 2" in (await operators.get("/metrics")).text
         assert (await operators.get("/healthz")).status_code == 200

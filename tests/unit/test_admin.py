@@ -18,6 +18,7 @@ STATS = Stats(
     version="1.2.3",
     uptime_s=93_784.5,
     draining=False,
+    workers=3,
     hits=90_001,
     misses=10_002,
     collapsed=303,
@@ -27,6 +28,7 @@ STATS = Stats(
         bytes=30_000_000, capacity_bytes=41_943_040, records=777_006, evictions=7, expired=8, oversize=9
     ),
     fetches_running=11,
+    fetches_max=468,
     customers_waiting=12,
     registries=(
         RegistryStats(country="ru", asked=6_001, answered=5_990, failed=5, running=6),
@@ -40,6 +42,9 @@ STATS = Stats(
             limit=7,
             queued=3,
             breaker_open=True,
+            throttled=41,
+            patience_s=0.45,
+            paused_for_s=12.5,
         ),
     ),
     rss_bytes=61_000_000,
@@ -160,6 +165,9 @@ def test_metrics_as_prometheus_reads_them() -> None:
         samples["backendify_registry_breaker_open", "ru"],
         samples["backendify_registry_breaker_open", "us"],
     ) == (0, 1)
+    assert samples["backendify_registry_throttled_total", "us"] == 41
+    assert samples["backendify_registry_patience_seconds", "us"] == 0.45
+    assert samples["backendify_registry_paused_seconds", "us"] == 12.5
     assert samples["backendify_build_info", "1.2.3"] == 1
     assert samples["backendify_uptime_seconds",] == 93_784.5
     assert samples["backendify_memory_limit_bytes",] == 134_217_728

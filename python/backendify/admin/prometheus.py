@@ -40,6 +40,7 @@ def _service(stats: Stats) -> Iterator[_Metric]:
     yield _Metric("build_info", "gauge", "Always 1; says which version runs.", {version: 1})
     yield _gauge("uptime_seconds", "Time since the service began to serve.", round(stats.uptime_s, 3))
     yield _gauge("draining", "1 while the service is stopping.", int(stats.draining))
+    yield _gauge("workers", "Worker processes that share the port and the cache.", stats.workers)
     yield _counter("hits_total", "Company questions answered from the cache.", stats.hits)
     yield _counter("misses_total", "Company questions that had to wait for a registry.", stats.misses)
     yield _counter(
@@ -50,6 +51,9 @@ def _service(stats: Stats) -> Iterator[_Metric]:
     yield _Metric("answers_total", "counter", "Answers given by this worker, by status code.", answers)
     yield _gauge(
         "fetches_running", "Fetches of this worker under way, over all registries.", stats.fetches_running
+    )
+    yield _gauge(
+        "fetches_max", "So many requests of all workers to registries may run at once.", stats.fetches_max
     )
     yield _gauge(
         "customers_waiting", "Customers of this worker who wait for a registry.", stats.customers_waiting
@@ -75,6 +79,7 @@ def _registries(stats: Stats) -> Iterator[_Metric]:
         ("asked", "Fetches begun by this worker."),
         ("answered", "Fetches of this worker that brought a company or a 404."),
         ("failed", "Fetches of this worker that brought neither."),
+        ("throttled", "Fetches of this worker that were told 429; they are among the failed."),
         ("asked_again", "Requests sent once more, as their kept connection had been closed already."),
     ):
         samples = {labels: getattr(registry, name) for labels, registry in by_country.items()}
@@ -87,6 +92,20 @@ def _registries(stats: Stats) -> Iterator[_Metric]:
     ):
         samples = {labels: int(getattr(registry, name)) for labels, registry in by_country.items()}
         yield _Metric(metric, "gauge", text, samples)
+    for name, metric, text in (
+        (
+            "patience_s",
+            "registry_patience_seconds",
+            "When this worker begins a second try beside a slow one.",
+        ),
+        (
+            "paused_for_s",
+            "registry_paused_seconds",
+            "For how long no worker will ask, as Retry-After wished.",
+        ),
+    ):
+        moments = {labels: getattr(registry, name) for labels, registry in by_country.items()}
+        yield _Metric(metric, "gauge", text, moments)
 
 
 def _counter(name: str, text: str, value: float) -> _Metric:

@@ -42,6 +42,12 @@ class RegistryStats:
     """Questions that wait for room."""
     breaker_open: bool = False
     """Whether the registry is away for all workers, and its customers are refused at once."""
+    throttled: int = 0
+    """Fetches that were told 429; they are among the failed."""
+    patience_s: float = 0.0
+    """When a second try begins beside one that is slow."""
+    paused_for_s: float = 0.0
+    """For how long no worker will ask it, as its `Retry-After` wished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,8 @@ class Stats:
     version: str
     uptime_s: float
     draining: bool
+    workers: int
+    """How many there are."""
     hits: int
     """Company questions answered from the cache."""
     misses: int
@@ -68,6 +76,8 @@ class Stats:
     cache: CacheStats
     fetches_running: int
     """Over all registries."""
+    fetches_max: int
+    """So many requests of all workers to registries may run at once."""
     customers_waiting: int
     registries: tuple[RegistryStats, ...]
     rss_bytes: int
