@@ -55,7 +55,7 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Begins what waits and has room now, the newest first.
+    /// Begins what waits and has room now, the newest first that somebody hopes for.
     pub(super) fn serve_queues(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
         for registry in 0..=u8::MAX {
             let Some(guard) = self.guards.get(usize::from(registry)) else { return };
@@ -73,16 +73,16 @@ impl<W> Misses<W> {
         let may_look = self.may_look(registry, now);
         loop {
             let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-            let Some(newest) = guard.queue.newest() else {
+            let Some(next) = guard.queue.next_served(&self.flights.all, now) else {
                 return self.look_after_queue(registry, Room::Now);
             };
-            let room = if may_look { self.take_room_for(newest, now, acts) } else { Room::Full };
+            let room = if may_look { self.take_room_for(next, now, acts) } else { Room::Full };
             if room != Room::Now {
                 return self.look_after_queue(registry, room);
             }
             let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
-            guard.queue.remove(newest, &mut self.flights.all);
-            self.begin(newest, now, acts);
+            guard.queue.remove(next, &mut self.flights.all);
+            self.begin(next, now, acts);
         }
     }
 
