@@ -103,6 +103,11 @@ impl Queue {
         self.row(Row::Overstays).oldest
     }
 
+    /// So many make place.
+    pub(super) fn overstays_len(&self) -> usize {
+        self.row(Row::Overstays).len
+    }
+
     /// Puts a flight that does not wait yet behind all others of its kind: in front of them, when there is room.
     pub(super) fn push(&mut self, number: usize, since: Moment, flights: &mut Slab<Flight>) {
         let is_again = flights.get(number).is_some_and(|flight| flight.is_again);

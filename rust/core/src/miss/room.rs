@@ -131,8 +131,14 @@ impl<W> Misses<W> {
 
     /// Is there no room for another try, by what all have under way?
     fn is_full(&self, registry: u8) -> bool {
+        self.is_full_without(registry, 0)
+    }
+
+    /// Would there be none either if so many of its tries ended?
+    pub(super) fn is_full_without(&self, registry: u8, ended: usize) -> bool {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return true };
-        let (here, all) = (guard.running(), self.all.tally().total());
+        let [here, all] =
+            [guard.running(), self.all.tally().total()].map(|running| running.saturating_sub(ended));
         here >= guard.most() as usize || !share::has_room(here, all, self.policy.fetches_max)
     }
 
