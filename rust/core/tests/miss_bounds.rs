@@ -388,6 +388,35 @@ fn what_nobody_hopes_for_makes_place_for_what_somebody_does() {
 }
 
 #[test]
+fn who_had_to_wait_for_room_makes_place_once_it_has_run_as_long_as_a_customer_waits() {
+    for (waited_us, then_us, makes_place) in [
+        (0, 899 * MS, false),
+        (0, 900 * MS, true),
+        (200 * MS, 900 * MS, false),
+        (200 * MS, 1099 * MS, false),
+        (200 * MS, 1100 * MS, true),
+    ] {
+        let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+        let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+        for id in 100..130 {
+            service.ask(id, id);
+            service.end(0, reply(200));
+        }
+        if waited_us > 0 {
+            service.ask(0, 0);
+        }
+        service.ask(1, 1);
+        service.pass(waited_us);
+        if waited_us > 0 {
+            service.end(0, reply(200));
+        }
+        service.pass(then_us - waited_us);
+        service.ask(2, 2);
+        assert_eq!(&*service.tries[0].1 == "2", makes_place, "{waited_us} {then_us}");
+    }
+}
+
+#[test]
 fn a_retry_that_nobody_hopes_for_keeps_no_place_from_what_somebody_does() {
     let caps = Caps { concurrency_start: 2, concurrency_max: 2 };
     for (what, ends_us, makes_place) in

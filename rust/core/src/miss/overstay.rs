@@ -25,10 +25,12 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Has everybody who hoped for it been told? What was asked for before is worth more: it stays until it is overdue.
+    /// Has everybody who hoped for it been told, and has it run for as long as a customer waits? What had to wait for room has not,
+    /// and whether it would have been in time would not be known. What was asked for before is worth more: it stays until it is
+    /// overdue.
     pub(super) fn note_overstay(&mut self, number: usize, now: Moment) {
         let Some(flight) = self.flights.all.get(number) else { return };
-        let is_done_for = flight.is_told && flight.hoped_until <= now;
+        let is_done_for = flight.is_told && flight.hoped_until <= now && flight.late_at.is_none();
         let is_kept = flight.is_again && flight.overdue_at.is_some() || flight.probe.is_some();
         if is_done_for && !is_kept && flight.has_running() && flight.queued.is_none() {
             if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
@@ -59,7 +61,6 @@ impl<W> Misses<W> {
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return false };
         let Some(number) = guard.queue.overstays() else { return false };
         guard.counted.overstayed += 1;
-        self.judge_late(number, now, 0);
         let opens = self.is_silent(number, now);
         self.land_failed(number, now, acts);
         if opens {
