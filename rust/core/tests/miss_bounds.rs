@@ -388,6 +388,70 @@ fn what_nobody_hopes_for_makes_place_for_what_somebody_does() {
 }
 
 #[test]
+fn who_had_to_wait_for_room_makes_place_once_it_has_run_as_long_as_a_customer_waits() {
+    for (waited_us, then_us, makes_place) in [
+        (0, 899 * MS, false),
+        (0, 900 * MS, true),
+        (200 * MS, 900 * MS, false),
+        (200 * MS, 1099 * MS, false),
+        (200 * MS, 1100 * MS, true),
+    ] {
+        let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+        let mut service = Service::with_caps(caps, Policy { tries_max: 1, ..Policy::default() });
+        for id in 100..130 {
+            service.ask(id, id);
+            service.end(0, reply(200));
+        }
+        if waited_us > 0 {
+            service.ask(0, 0);
+        }
+        service.ask(1, 1);
+        service.pass(waited_us);
+        if waited_us > 0 {
+            service.end(0, reply(200));
+        }
+        service.pass(then_us - waited_us);
+        service.ask(2, 2);
+        assert_eq!(&*service.tries[0].1 == "2", makes_place, "{waited_us} {then_us}");
+    }
+}
+
+#[test]
+fn a_retry_that_nobody_hopes_for_keeps_no_place_from_what_somebody_does() {
+    let caps = Caps { concurrency_start: 2, concurrency_max: 2 };
+    for (what, ends_us, makes_place) in
+        [("before it is too late", 90 * MS, false), ("what nobody hopes for makes place", 100 * MS, true)]
+    {
+        let mut service = Service::with_caps(caps, Policy { patience_min_us: 900 * MS, ..Policy::default() });
+        for id in 100..130 {
+            service.ask(id, id);
+            service.end(0, reply(200));
+        }
+        service.ask(1, 1);
+        service.pass(100 * MS);
+        service.ask(2, 2);
+        service.pass(800 * MS);
+        // Too late for the first, and it is to be asked for again, but another one takes its place.
+        service.end(0, reply(500));
+        service.ask(3, 3);
+        service.ask(4, 4);
+        service.pass(60 * MS);
+        let queued = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().queued;
+        assert_eq!(
+            (service.answer(1).is_some(), queued(&service)),
+            (true, 2),
+            "{what}: the retry is the newest"
+        );
+        service.pass(ends_us - 60 * MS);
+        let begun: Vec<_> = service.tries.iter().map(|(_, id)| &**id).collect();
+        assert_eq!(begun, if makes_place { ["3", "4"] } else { ["2", "3"] }, "{what}");
+        service.end(0, reply(200));
+        let begun: Vec<_> = service.tries.iter().map(|(_, id)| &**id).collect();
+        assert_eq!(begun, if makes_place { ["4", "1"] } else { ["3", "4"] }, "{what}: the retry comes last");
+    }
+}
+
+#[test]
 fn who_joins_in_time_keeps_it_until_it_is_overdue() {
     for (joined_after_us, then_us, makes_place) in
         [(None, 900 * MS, true), (Some(400 * MS), 1200 * MS, false), (Some(400 * MS), 1400 * MS, true)]

@@ -208,15 +208,15 @@ impl<W> Misses<W> {
         }
     }
 
-    /// The same of those that have run for so long and still do: they are too late.
-    pub(super) fn judge_late(&mut self, number: usize, now: Moment, ran_us: u64) {
+    /// The same of those that still run after as long as a customer waits: they are too late.
+    fn judge_late(&mut self, number: usize, now: Moment) {
         let Some(flight) = self.flights.all.get(number) else { return };
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return };
         for running in flight.running.into_iter().flatten() {
             let Some(running) = self.tries.get_mut(running).filter(|running| !running.is_judged) else {
                 continue;
             };
-            if now.since(running.begun) >= ran_us {
+            if now.since(running.begun) >= self.policy.deadline_us {
                 running.is_judged = true;
                 guard.count_in_time((running.nth, running.begun), false, now);
             }
@@ -274,7 +274,7 @@ impl<W> Misses<W> {
             return self.admit(number, now, acts);
         }
         if is_due(&mut flight.late_at) {
-            self.judge_late(number, now, self.policy.deadline_us);
+            self.judge_late(number, now);
         }
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         if is_due(&mut flight.overdue_at) {

@@ -25,10 +25,12 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Has everybody who hoped for it been told? What was asked for before is worth more: it stays until it is overdue.
+    /// Has everybody who hoped for it been told, and has it run for as long as a customer waits? What had to wait for room has not,
+    /// and whether it would have been in time would not be known. What was asked for before is worth more: it stays until it is
+    /// overdue.
     pub(super) fn note_overstay(&mut self, number: usize, now: Moment) {
         let Some(flight) = self.flights.all.get(number) else { return };
-        let is_done_for = flight.is_told && flight.hoped_until <= now;
+        let is_done_for = flight.is_told && flight.hoped_until <= now && flight.late_at.is_none();
         let is_kept = flight.is_again && flight.overdue_at.is_some() || flight.probe.is_some();
         if is_done_for && !is_kept && flight.has_running() && flight.queued.is_none() {
             if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
@@ -47,14 +49,18 @@ impl<W> Misses<W> {
 
     /// Ends the fetch that has overstayed longest; false when there is none, or nothing would be won.
     pub(super) fn end_overstay(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
-        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return false };
+        let Some(guard) = self.guards.get(usize::from(registry)) else { return false };
         let is_worth_it = guard.ceiling.share().is_some_and(|share| share >= SHARE_MIN);
         if !is_worth_it || guard.pause.left_us(now) > 0 || guard.pace.wait_us(now) > 0 {
             return false;
         }
+        // After the limit fell, or where other registries have more to do, more may run than all of them are.
+        if self.is_full_without(registry, guard.queue.overstays_len()) {
+            return false;
+        }
+        let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return false };
         let Some(number) = guard.queue.overstays() else { return false };
         guard.counted.overstayed += 1;
-        self.judge_late(number, now, 0);
         let opens = self.is_silent(number, now);
         self.land_failed(number, now, acts);
         if opens {
@@ -71,5 +77,67 @@ impl<W> Misses<W> {
         let is_watched = flight.overdue_at.take().is_some();
         let Some(guard) = self.guards.get_mut(registry).filter(|_| is_watched) else { return false };
         !guard.breaker.was_heard_since(begun) && guard.overdue(begun, now, &mut self.chance)
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::miss::act::{Question, Told, Tried, TryId};
+    use crate::miss::moment::{MS, S};
+    use crate::miss::policy::{Caps, Policy};
+    use crate::outcome::Outcome;
+
+    const START: Moment = Moment(5 * S);
+
+    fn ask(misses: &mut Misses<u32>, (registry, id): (u8, u32), now: Moment) -> Vec<Act<u32>> {
+        let mut acts = Vec::new();
+        misses.ask(Question { registry, id: &id.to_string() }, 0, now, &mut acts);
+        acts
+    }
+
+    fn begun(acts: &[Act<u32>]) -> Vec<TryId> {
+        let id = |act: &Act<u32>| if let Act::Try { id, .. } = act { Some(*id) } else { None };
+        acts.iter().filter_map(id).collect()
+    }
+
+    /// Two registries that may be asked for forty at once each, of which the first was in time so far.
+    fn misses() -> Misses<u32> {
+        let registries = vec![Caps { concurrency_start: 40, concurrency_max: 40 }; 2];
+        let policy = Policy { registries, tries_max: 1, fetches_max: 60, ..Policy::default() };
+        let mut misses = Misses::new(policy, 1);
+        for number in 0..30 {
+            for id in begun(&ask(&mut misses, (0, 1000 + number), START)) {
+                let told =
+                    Told { outcome: Outcome::NotFound, fwd_status: Some(404), stored: true, age_ds: 0 };
+                misses.tried(id, Tried::Reply { told, retry_after_us: None }, START, &mut Vec::new());
+            }
+        }
+        misses
+    }
+
+    #[test]
+    fn none_is_given_up_where_no_place_can_be_won() {
+        for (what, overstays, hoped_for, limit, elsewhere, expected) in [
+            ("one makes place for one", 2, 2, 4, 0, (1, 1)),
+            ("the limit is lower, and some must make place for one", 4, 2, 4, 0, (3, 1)),
+            ("all", 4, 2, 3, 0, (4, 1)),
+            ("the limit is lower than what somebody hopes for", 4, 2, 2, 0, (0, 0)),
+            ("another registry leaves few", 3, 27, 40, 30, (0, 0)),
+            ("another registry leaves enough", 4, 26, 40, 30, (4, 1)),
+        ] {
+            let mut misses = misses();
+            let later = START + 900 * MS;
+            (0..overstays).for_each(|id| drop(ask(&mut misses, (0, id), START)));
+            misses.tick(later, &mut Vec::new());
+            (0..hoped_for).for_each(|id| drop(ask(&mut misses, (0, 100 + id), later)));
+            (0..elsewhere).for_each(|id| drop(ask(&mut misses, (1, id), later)));
+            if let Some(guard) = misses.guards.first() {
+                guard.limit.begin_from(limit);
+            }
+            let acts = ask(&mut misses, (0, 200), later);
+            let given_up = acts.iter().filter(|act| matches!(act, Act::Abandon { .. })).count();
+            assert_eq!((given_up, begun(&acts).len()), expected, "{what}");
+        }
     }
 }

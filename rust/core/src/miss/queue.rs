@@ -2,7 +2,7 @@
 //!
 //! Adaptive LIFO and a short bound on waiting (Maurer, "Fail at Scale", ACM Queue 2015): when there is more than can be
 //! done, what is done is done in time. A question that is asked again counts as new, and goes before those that are asked for
-//! the first time: it will be asked again. Only so many wait as have room soon
+//! the first time: it will be asked again. Last is what nobody hopes for any more. Only so many wait as have room soon
 //! (Little, "A Proof for the Queuing Formula L = λW", 1961): 128 for a fast registry, 32 for a slow one, over all workers.
 
 use slab::Slab;
@@ -75,9 +75,16 @@ impl Queue {
         self.row(Row::First).len + self.row(Row::Again).len
     }
 
-    /// Who is served next.
-    pub(super) fn newest(&self) -> Option<usize> {
-        self.row(Row::Again).newest.or(self.row(Row::First).newest)
+    /// Who is served next: the newest that somebody hopes for. A retry that nobody hopes for any more has what is left.
+    pub(super) fn next_served(&self, flights: &Slab<Flight>, now: Moment) -> Option<usize> {
+        let older = |number: &usize| flights.get(*number)?.queued?.older;
+        let is_hoped_for =
+            |number: &usize| flights.get(*number).is_some_and(|flight| now < flight.hoped_until);
+        let waiting = || {
+            let rows = [Row::Again, Row::First].into_iter();
+            rows.flat_map(|row| std::iter::successors(self.row(row).newest, older))
+        };
+        waiting().find(is_hoped_for).or_else(|| waiting().next())
     }
 
     /// Who has waited longest, and since when.
@@ -94,6 +101,11 @@ impl Queue {
     /// Who makes place.
     pub(super) fn overstays(&self) -> Option<usize> {
         self.row(Row::Overstays).oldest
+    }
+
+    /// So many make place.
+    pub(super) fn overstays_len(&self) -> usize {
+        self.row(Row::Overstays).len
     }
 
     /// Puts a flight that does not wait yet behind all others of its kind: in front of them, when there is room.
@@ -223,13 +235,37 @@ mod tests {
         let mut served = Vec::new();
         assert_eq!((queue.len(), queue.least(), queue.overstays()), (4, Some(0), Some(4)));
         assert_eq!(queue.oldest(&flights), Some((0, Moment(0))));
-        while let Some(newest) = queue.newest() {
-            queue.remove(newest, &mut flights);
-            served.push(newest);
+        while let Some(next) = queue.next_served(&flights, Moment(0)) {
+            queue.remove(next, &mut flights);
+            served.push(next);
         }
         assert_eq!(served, [3, 1, 2, 0]);
         queue.remove(4, &mut flights);
         assert_eq!(queue.overstays(), None);
+    }
+
+    #[test]
+    fn who_is_hoped_for_is_served_before_who_is_not() {
+        for (what, hoped_for, expected) in [
+            ("all", &[0, 1, 2, 3][..], [3, 1, 2, 0]),
+            ("none", &[], [3, 1, 2, 0]),
+            ("who are asked for the first time", &[0, 2], [2, 0, 3, 1]),
+            ("the oldest", &[0], [0, 3, 1, 2]),
+        ] {
+            let (mut queue, mut flights) = (Queue::default(), Slab::new());
+            for number in 0..4 {
+                let hoped_until = Moment(u64::from(hoped_for.contains(&number)));
+                let flight = Flight::new(QuestionHash(0), 0, "1".into());
+                flights.insert(Flight { is_again: number % 2 == 1, hoped_until, ..flight });
+                queue.push(number, Moment(0), &mut flights);
+            }
+            let served = [(); 4].map(|()| {
+                let next = queue.next_served(&flights, Moment(0)).unwrap();
+                queue.remove(next, &mut flights);
+                next
+            });
+            assert_eq!(served, expected, "{what}");
+        }
     }
 
     #[test]
@@ -256,7 +292,7 @@ mod tests {
             }
             queue.remove(100, &mut flights);
             assert_eq!(queue.oldest(&flights), model.first().copied());
-            assert_eq!(queue.newest(), model.last().map(|(number, _)| *number));
+            assert_eq!(queue.next_served(&flights, Moment(0)), model.last().map(|(number, _)| *number));
             assert_eq!(queue.len(), model.len());
         }
     }

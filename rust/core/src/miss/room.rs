@@ -55,7 +55,7 @@ impl<W> Misses<W> {
         }
     }
 
-    /// Begins what waits and has room now, the newest first.
+    /// Begins what waits and has room now, the newest first that somebody hopes for.
     pub(super) fn serve_queues(&mut self, now: Moment, acts: &mut Vec<Act<W>>) {
         for registry in 0..=u8::MAX {
             let Some(guard) = self.guards.get(usize::from(registry)) else { return };
@@ -73,16 +73,16 @@ impl<W> Misses<W> {
         let may_look = self.may_look(registry, now);
         loop {
             let Some(guard) = self.guards.get(usize::from(registry)) else { return };
-            let Some(newest) = guard.queue.newest() else {
+            let Some(next) = guard.queue.next_served(&self.flights.all, now) else {
                 return self.look_after_queue(registry, Room::Now);
             };
-            let room = if may_look { self.take_room_for(newest, now, acts) } else { Room::Full };
+            let room = if may_look { self.take_room_for(next, now, acts) } else { Room::Full };
             if room != Room::Now {
                 return self.look_after_queue(registry, room);
             }
             let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
-            guard.queue.remove(newest, &mut self.flights.all);
-            self.begin(newest, now, acts);
+            guard.queue.remove(next, &mut self.flights.all);
+            self.begin(next, now, acts);
         }
     }
 
@@ -131,8 +131,14 @@ impl<W> Misses<W> {
 
     /// Is there no room for another try, by what all have under way?
     fn is_full(&self, registry: u8) -> bool {
+        self.is_full_without(registry, 0)
+    }
+
+    /// Would there be none either if so many of its tries ended?
+    pub(super) fn is_full_without(&self, registry: u8, ended: usize) -> bool {
         let Some(guard) = self.guards.get(usize::from(registry)) else { return true };
-        let (here, all) = (guard.running(), self.all.tally().total());
+        let [here, all] =
+            [guard.running(), self.all.tally().total()].map(|running| running.saturating_sub(ended));
         here >= guard.most() as usize || !share::has_room(here, all, self.policy.fetches_max)
     }
 
