@@ -85,17 +85,6 @@ impl Mapping {
         self.is_memory
     }
 
-    /// Has the processor fetch the line of this word, if it knows how; nothing waits for it.
-    #[inline]
-    pub(super) fn prefetch(&self, word: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(word) = self.get(word) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: R1: the word is this mapping's own. The hint reads nothing that the program sees, and faults nowhere.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(word.as_ptr().cast()) };
-        }
-    }
-
     /// Has the kernel read the page at this word from its disk meanwhile, if it is not here; waits for nothing.
     pub(super) fn read_ahead(&self, word: usize) {
         if let Some(page) = self.get(word..word.saturating_add(super::layout::PAGE_WORDS)) {
@@ -118,6 +107,19 @@ impl Mapping {
         // SAFETY: R1: the range is this mapping's own. Neither advice that is given here changes what memory holds.
         let _ = unsafe { madvise(self.base.cast(), self.words * 8, advice) };
     }
+}
+
+/// Has the processor fetch the line of this word, if it knows how; nothing waits for it.
+#[inline]
+pub(super) fn prefetch(word: &AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: R1: the word is there. The hint reads nothing that the program sees, and faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
 }
 
 /// Where `bytes` would lie on a border of huge pages, found by asking for a little more and giving it back.

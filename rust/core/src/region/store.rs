@@ -53,7 +53,7 @@ impl Region {
         let read = |bucket: Bucket<'_>| {
             let shape = bucket.shape();
             let load = Load { shape, is_due: now.0 >= shape.soonest_ds };
-            (load, bucket.find(wanted, page))
+            (load, bucket.find(wanted))
         };
         match bucket.read_whole(read) {
             Ok((state, (load, span))) => {
