@@ -328,7 +328,6 @@ fn threads_never_bring_an_older_answer_back() {
         let copies: usize = (0..2)
             .map(|index| {
                 let bucket = region.bucket(index).unwrap();
-                let mut page = Page::default();
                 let wanted = super::bucket::Wanted {
                     fingerprint: crate::key::Places::of(1, b"one", region.seed, 2).fingerprint,
                     number: 1,
