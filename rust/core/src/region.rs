@@ -75,11 +75,13 @@ use layout::{
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use map::Mapping;
 #[cfg(not(feature = "shuttle"))]
+use map::prefetch;
+#[cfg(not(feature = "shuttle"))]
 use owners::is_alive;
 #[cfg(feature = "shuttle")]
 pub(crate) use plain::Mapping;
 #[cfg(feature = "shuttle")]
-use plain::is_alive;
+use plain::{is_alive, prefetch};
 use registries::Member;
 #[cfg(not(feature = "shuttle"))]
 use std::path::Path;

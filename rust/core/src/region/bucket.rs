@@ -24,17 +24,16 @@ const fn every_byte(byte: u8) -> u64 {
     byte as u64 * 0x0101_0101_0101_0101
 }
 
-/// The high bit of each byte of `word` that equals `byte`, and perhaps of those above it that differ in their lowest bit alone: a
-/// filter, not a proof. Whoever uses it looks at the byte itself.
-const fn equal_bytes(word: u64, byte: u8) -> u64 {
-    let difference = word ^ every_byte(byte);
-    difference.wrapping_sub(every_byte(1)) & !difference & every_byte(0x80)
+/// The high bit of each byte of `word` that is zero, and perhaps of those above it that are one: a filter, not a proof. Whoever
+/// uses it looks at the byte itself.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(every_byte(1)) & !word & every_byte(0x80)
 }
 
-/// The sum of a word's bytes.
-const fn sum_of_bytes(word: u64) -> usize {
+/// A word's bytes, each two added up: four sums of 16 bits, which have room for all lengths of a page.
+const fn sums_of_pairs(word: u64) -> u64 {
     const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
-    index(((word & EVEN) + (word >> 8 & EVEN)).wrapping_mul(0x0001_0001_0001_0001) >> 48)
+    (word & EVEN) + (word >> 8 & EVEN)
 }
 
 /// What is looked for.
@@ -122,33 +121,71 @@ impl<'a> Bucket<'a> {
         taken.is_ok()
     }
 
-    /// Where the wanted entry lies; it is copied to `page`, from which [`Bucket::entry`] reads it.
+    /// Where the wanted entry lies.
     #[inline]
-    pub(super) fn find(self, wanted: &Wanted<'_>, page: &mut Page) -> Option<Span> {
+    pub(super) fn find(self, wanted: &Wanted<'_>) -> Option<Span> {
         let shape = self.shape();
-        for group in 0..shape.groups {
-            let fingerprints = self.load(fingerprints_word(group));
-            let mut matches = equal_bytes(fingerprints, wanted.fingerprint);
-            while matches != 0 {
-                let lane = index(u64::from(matches.trailing_zeros() / 8));
-                matches &= matches - 1;
-                if byte_of(fingerprints, lane) != wanted.fingerprint {
-                    continue; // a slot that continues another holds what its customer or registry wrote, and begins no entry
-                }
-                let slot = group * GROUP_SLOTS + lane;
-                if slot >= shape.slots {
-                    return None;
-                }
-                let span = self.span_of(slot, shape);
-                if self
-                    .copy(span, shape.data_end(), page)
-                    .is_some_and(|entry| entry.head.number == wanted.number && entry.id == wanted.id)
-                {
-                    return Some(span);
+        let pattern = every_byte(wanted.fingerprint);
+        // A loop of a few instructions: what a match needs is elsewhere, and takes no register from it.
+        for (group, pair) in self.words.rchunks_exact(2).take(shape.groups).enumerate() {
+            let [_, fingerprints] = pair else { continue };
+            let matches = zero_bytes(fingerprints.load(Ordering::Relaxed) ^ pattern);
+            if matches != 0 {
+                let found = self.find_in(group, matches, shape, wanted);
+                if found.is_some() {
+                    return found;
                 }
             }
         }
         None
+    }
+
+    /// Looks at those slots of a group whose fingerprint may be the wanted one.
+    #[inline(never)]
+    fn find_in(self, group: usize, mut matches: u64, shape: Shape, wanted: &Wanted<'_>) -> Option<Span> {
+        while matches != 0 {
+            let lane = index(u64::from(matches.trailing_zeros() / 8));
+            matches &= matches - 1;
+            let slot = group * GROUP_SLOTS + lane;
+            let fingerprint = byte_of(self.load(fingerprints_word(group)), lane);
+            if slot >= shape.slots || fingerprint != wanted.fingerprint {
+                continue; // a slot that continues another holds what its customer or registry wrote, and begins no entry
+            }
+            let span = self.span_of(slot, shape);
+            if span.start + span.bytes <= shape.data_end() && self.is_of(span, wanted) {
+                return Some(span);
+            }
+        }
+        None
+    }
+
+    /// Is this the wanted entry? It is compared where it lies.
+    #[inline]
+    fn is_of(self, span: Span, wanted: &Wanted<'_>) -> bool {
+        // Its last line is asked for with its first.
+        let _ = self.load(data_word((span.start + span.bytes) / 8));
+        let opening = word_at(self, data_word, span.start);
+        Head::of(opening).id_start(opening, wanted.id.len()).is_some_and(|id_start| {
+            byte_of(opening, 0) == wanted.number
+                && id_start + wanted.id.len() <= span.bytes
+                && self.holds(span.start + id_start, wanted.id)
+        })
+    }
+
+    /// Do these bytes lie here?
+    #[inline]
+    fn holds(self, at: usize, bytes: &[u8]) -> bool {
+        let word = |offset| word_at(self, data_word, at + offset);
+        if let Some(last) = bytes.last_chunk() {
+            let mut chunks = bytes.chunks_exact(8).enumerate();
+            word(bytes.len() - 8) == u64::from_le_bytes(*last)
+                && chunks.all(|(n, chunk)| chunk == word(n * 8).to_le_bytes())
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            low_half(word(0)) == u32::from_le_bytes(*first)
+                && low_half(word(bytes.len() - 4)) == u32::from_le_bytes(*last)
+        } else {
+            word(0).to_le_bytes().starts_with(bytes)
+        }
     }
 
     /// The entry that begins in this slot at this byte.
@@ -171,17 +208,21 @@ impl<'a> Bucket<'a> {
     }
 
     /// Copies an entry out of the bucket; None when it does not lie wholly among the entries.
-    #[inline]
     pub(super) fn copy(self, span: Span, data_end: usize, page: &mut Page) -> Option<Entry<'_>> {
-        let end = span.start + span.bytes;
-        if end > data_end {
+        if span.start + span.bytes > data_end {
             return None;
         }
-        let (first, last) = (span.start / 8, end.div_ceil(8));
+        self.lift(span, page);
+        page.entry(span)
+    }
+
+    /// Copies what lies in a span, from which [`Page::entry`] reads it.
+    #[inline]
+    pub(super) fn lift(self, span: Span, page: &mut Page) {
+        let (first, last) = (span.start / 8, (span.start + span.bytes).div_ceil(8));
         for (chunk, word) in page.words().zip(first..last) {
             chunk.copy_from_slice(&self.load(data_word(word)).to_le_bytes());
         }
-        page.entry(span)
     }
 
     /// Was the entry in this slot read since it was stored?
@@ -263,9 +304,13 @@ impl<'a> Bucket<'a> {
     #[inline]
     pub(super) fn bytes_before(self, slot: usize) -> usize {
         let group = slot / GROUP_SLOTS;
-        let whole: usize = (0..group).map(|group| sum_of_bytes(self.load(lengths_word(group)))).sum();
         let lengths = self.load(lengths_word(group)) & !(u64::MAX << (slot % GROUP_SLOTS * 8));
-        whole + sum_of_bytes(lengths)
+        let mut sums = sums_of_pairs(lengths);
+        for pair in self.words.rchunks_exact(2).take(group) {
+            let [lengths, _] = pair else { continue };
+            sums = sums.wrapping_add(sums_of_pairs(lengths.load(Ordering::Relaxed)));
+        }
+        index(sums.wrapping_mul(0x0001_0001_0001_0001) >> 48)
     }
 
     /// Slots of the entry that begins in this one.

@@ -31,6 +31,26 @@ impl Head {
         Self { number, form, stamp: [low, middle, high] }
     }
 
+    /// Where the id begins in an entry whose first word is `opening`; None when it is not of this length.
+    #[inline]
+    pub(super) const fn id_start(self, opening: u64, id_length: usize) -> Option<usize> {
+        let (length, date_start) = match (self.form >> ID_SHIFT) as usize {
+            ID_LONG => ((opening >> (Self::BYTES * 8) & 0xffff) as usize, Self::BYTES + 2),
+            short => (short, Self::BYTES),
+        };
+        if length == id_length { Some(date_start + self.date_length()) } else { None }
+    }
+
+    /// Bytes of the date.
+    #[inline]
+    const fn date_length(self) -> usize {
+        match self.form & (HAS_SECONDS | HAS_NANOSECONDS) {
+            0 => 0,
+            HAS_SECONDS => 5,
+            _ => 9,
+        }
+    }
+
     /// A company, or a 404?
     pub(super) const fn is_company(self) -> bool {
         self.form & IS_COMPANY != 0
@@ -125,14 +145,10 @@ impl<'b> Entry<'b> {
             }
             short => (short, rest),
         };
-        let date_length = match form & (HAS_SECONDS | HAS_NANOSECONDS) {
-            0 => 0,
-            HAS_SECONDS => 5,
-            _ => 9,
-        };
-        let (date, rest) = rest.split_at_checked(date_length)?;
+        let head = Head { number, form, stamp };
+        let (date, rest) = rest.split_at_checked(head.date_length())?;
         let (id, rest) = rest.split_at_checked(id_length)?;
-        Some(Self { head: Head { number, form, stamp }, id, rest, date })
+        Some(Self { head, id, rest, date })
     }
 
     /// What was recorded; None when it is no record.

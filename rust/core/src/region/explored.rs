@@ -71,10 +71,9 @@ fn check(region: &Region) {
 }
 
 fn copies(region: &Region, id: &[u8]) -> usize {
-    let mut page = Page::default();
     let (places, _) = region.wanted(Key { registry: 1, id }).unwrap();
     let wanted = Wanted { fingerprint: places.fingerprint, number: 1, id };
-    (0..2).filter(|index| region.bucket(*index).unwrap().find(&wanted, &mut page).is_some()).count()
+    (0..2).filter(|index| region.bucket(*index).unwrap().find(&wanted).is_some()).count()
 }
 
 #[test]

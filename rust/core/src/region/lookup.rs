@@ -4,8 +4,8 @@ use super::Region;
 use super::age::BootTime;
 use super::bucket::{Bucket, Wanted};
 use super::counters::Counter;
-use super::layout::{HEADER_WORDS, PAGE_WORDS};
 use super::page::{Page, Span};
+use super::prefetch;
 use super::registries::Member;
 use crate::key::{Key, Places};
 
@@ -24,10 +24,9 @@ impl Region {
     /// Has the processor fetch what every search of the two buckets reads: their heads and most of their fingerprints.
     #[inline]
     pub(super) fn approach(&self, places: Places) {
-        for bucket in [places.first, places.second] {
-            let start = HEADER_WORDS + bucket as usize * PAGE_WORDS;
+        for bucket in [places.first, places.second].into_iter().filter_map(|index| self.bucket(index)) {
             for line in [0, 63, 62, 61] {
-                self.words.prefetch(start + line * LINE_WORDS);
+                prefetch(bucket.word(line * LINE_WORDS));
             }
         }
     }
@@ -46,7 +45,11 @@ impl Region {
             self.vouch(index, bucket, now)?;
         }
         let (_, span) = bucket
-            .read_whole(|bucket| bucket.find(wanted, page).filter(|_| bucket.is_in_window(self.ages, now)))
+            .read_whole(|bucket| {
+                let span = bucket.find(wanted).filter(|_| bucket.is_in_window(self.ages, now))?;
+                bucket.lift(span, page);
+                Some(span)
+            })
             .ok()?;
         Some((bucket, span?))
     }

@@ -4,8 +4,9 @@
     reason = "shared memory is reached by a pointer; every use cites an invariant of SAFETY.md"
 )]
 
-use super::sync::AtomicU64;
+use super::sync::{AtomicU64, Ordering};
 use crate::memory::{FileSystem, file_system_of};
+use nix::libc;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -25,6 +26,9 @@ pub(crate) struct Mapping {
 /// Of x86-64, and of ARM with pages of 4 KiB.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// Of Linux 6.1 and later; others refuse it (<https://man7.org/linux/man-pages/man2/madvise.2.html>).
+const MADV_COLLAPSE: libc::c_int = 25;
+
 const _: () = assert!(size_of::<AtomicU64>() == 8 && align_of::<AtomicU64>() <= 4096);
 
 // SAFETY: R3: the words are atomics, which any thread may reach, and the mapping belongs to no thread.
@@ -37,13 +41,18 @@ impl Mapping {
     pub(crate) fn anonymous(words: usize) -> nix::Result<Self> {
         let bytes = bytes(words)?;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // A few words need no huge page, and would take all of it.
+        let is_large = bytes.get() >= HUGE_PAGE_BYTES;
+        let hint = if is_large { huge_page_address(bytes) } else { None };
         // SAFETY: R1: a new mapping at an address of the kernel's choice replaces nothing.
-        let base =
-            unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
+        let base = unsafe { mmap_anonymous(hint, bytes, protection, flags) }?;
         let mapping = Self { base: base.cast(), words, file: None, is_memory: true };
-        if bytes.get() >= HUGE_PAGE_BYTES {
-            // A few words need none, and would take all of it.
-            mapping.advise(MmapAdvise::MADV_HUGEPAGE);
+        if is_large {
+            for word in mapping.iter().step_by(HUGE_PAGE_BYTES / 8) {
+                word.store(0, Ordering::Relaxed); // where no page is, the kernel has nothing to put on a huge one
+            }
+            mapping.make_huge();
         }
         Ok(mapping)
     }
@@ -59,9 +68,9 @@ impl Mapping {
         let mapping = Self { base: base.cast(), words, file: Some(file), is_memory };
         mapping.advise(MmapAdvise::MADV_RANDOM); // a look-up touches two pages, and never their neighbours
         if is_memory {
-            // Where the file system has them: one translation for 512 buckets. On a disk each fault would read 2 MiB: with
-            // 18 million companies, 355 look-ups a second instead of 3,300 (bench/results/README.md).
-            mapping.advise(MmapAdvise::MADV_HUGEPAGE);
+            // On a disk each fault would read 2 MiB: with 18 million companies, 355 look-ups a second instead of 3,300
+            // (bench/results/README.md).
+            mapping.make_huge();
         }
         Ok(mapping)
     }
@@ -76,17 +85,6 @@ impl Mapping {
         self.is_memory
     }
 
-    /// Has the processor fetch the line of this word, if it knows how; nothing waits for it.
-    #[inline]
-    pub(super) fn prefetch(&self, word: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(word) = self.get(word) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: R1: the word is this mapping's own. The hint reads nothing that the program sees, and faults nowhere.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(word.as_ptr().cast()) };
-        }
-    }
-
     /// Has the kernel read the page at this word from its disk meanwhile, if it is not here; waits for nothing.
     pub(super) fn read_ahead(&self, word: usize) {
         if let Some(page) = self.get(word..word.saturating_add(super::layout::PAGE_WORDS)) {
@@ -96,11 +94,32 @@ impl Mapping {
         }
     }
 
+    /// Has the kernel put all of this on huge pages, where it can: one translation for 512 buckets.
+    fn make_huge(&self) {
+        self.advise(MmapAdvise::MADV_HUGEPAGE);
+        // Of a tmpfs mounted without `huge=`, as `/dev/shm` is, the advice alone gives none.
+        // SAFETY: R1: the range is this mapping's own. What memory holds is the same on other pages.
+        let _ = unsafe { libc::madvise(self.base.as_ptr().cast(), self.words * 8, MADV_COLLAPSE) };
+    }
+
     /// Tells the kernel how the memory is used; it may not care.
     fn advise(&self, advice: MmapAdvise) {
         // SAFETY: R1: the range is this mapping's own. Neither advice that is given here changes what memory holds.
         let _ = unsafe { madvise(self.base.cast(), self.words * 8, advice) };
     }
+}
+
+/// Has the processor fetch the line of this word, if it knows how; nothing waits for it.
+#[inline]
+pub(super) fn prefetch(word: &AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: R1: the word is there. The hint reads nothing that the program sees, and faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
 }
 
 /// Where `bytes` would lie on a border of huge pages, found by asking for a little more and giving it back.

@@ -25,13 +25,6 @@ impl Mapping {
         true
     }
 
-    /// Nothing is timed here.
-    #[expect(
-        clippy::unused_self,
-        reason = "the processor may fetch a mapping's words, and this stands in its place"
-    )]
-    pub(super) const fn prefetch(&self, _word: usize) {}
-
     /// Memory is always here.
     #[expect(clippy::unused_self, reason = "a mapping may lie on a disk, and this stands in its place")]
     pub(super) const fn read_ahead(&self, _word: usize) {}
@@ -49,3 +42,6 @@ impl Deref for Mapping {
 pub(super) const fn is_alive(_: &Mapping, owner: Owner) -> bool {
     owner.slot() != DEAD_SLOT
 }
+
+/// Nothing is timed here.
+pub(super) const fn prefetch(_: &AtomicU64) {}

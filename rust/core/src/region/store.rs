@@ -45,7 +45,7 @@ impl Region {
     }
 
     /// A bucket as it is while nobody holds it; one whose holder is dead is emptied and taken back.
-    fn survey(&self, index: u32, wanted: &Wanted<'_>, now: BootTime, page: &mut Page) -> Option<Survey<'_>> {
+    fn survey(&self, index: u32, wanted: &Wanted<'_>, now: BootTime) -> Option<Survey<'_>> {
         let bucket = self.bucket(index)?;
         if !self.vouched.has(index) {
             let _ = self.vouch(index, bucket, now);
@@ -53,7 +53,7 @@ impl Region {
         let read = |bucket: Bucket<'_>| {
             let shape = bucket.shape();
             let load = Load { shape, is_due: now.0 >= shape.soonest_ds };
-            (load, bucket.find(wanted, page))
+            (load, bucket.find(wanted))
         };
         match bucket.read_whole(read) {
             Ok((state, (load, span))) => {
@@ -80,8 +80,8 @@ impl Region {
         now: BootTime,
         page: &mut Page,
     ) -> Option<()> {
-        let first = self.survey(places.first, wanted, now, page)?;
-        let second = self.survey(places.second, wanted, now, page)?;
+        let first = self.survey(places.first, wanted, now)?;
+        let second = self.survey(places.second, wanted, now)?;
         let need = (draft.bytes().len(), draft.slots());
         let to_second = match (first.span, second.span) {
             (Some(_), _) => false,

@@ -1,6 +1,6 @@
 //! The region as a whole: against a model, under threads, past its times, over damaged memory.
 
-use super::bucket::Resident;
+use super::bucket::{Resident, Wanted};
 use super::file::{Vain, Wish, in_steps};
 use super::layout::{DATA, HEADER_WORDS, PAGE_WORDS, SLOTS_MAX, USE_LOCK, VISITED};
 use super::lock::{Mode, try_lock};
@@ -328,17 +328,45 @@ fn threads_never_bring_an_older_answer_back() {
         let copies: usize = (0..2)
             .map(|index| {
                 let bucket = region.bucket(index).unwrap();
-                let mut page = Page::default();
-                let wanted = super::bucket::Wanted {
+                let wanted = Wanted {
                     fingerprint: crate::key::Places::of(1, b"one", region.seed, 2).fingerprint,
                     number: 1,
                     id: b"one",
                 };
-                usize::from(bucket.find(&wanted, &mut page).is_some())
+                usize::from(bucket.find(&wanted).is_some())
             })
             .sum();
         assert_eq!(copies, 1);
         check(&region);
+    }
+}
+
+#[test]
+fn an_entry_is_found_by_its_own_id_alone() {
+    let id: Vec<u8> = (0..300_u32).map(|n| b'a' + u8::try_from(n % 23).unwrap()).collect();
+    let until = Timestamp::from_unix(1_640_988_000, 500_000_000);
+    for length in (0..80).chain([254, 255, 256, 299]) {
+        for record in [company("a name"), Record::Company { name: "", active_until: until }, Record::NotFound]
+        {
+            let region = region(2, DAY);
+            let stored = &id[..length];
+            region.put(key(stored), &record, BootTime(0));
+            let (places, wanted) = region.wanted(key(stored)).unwrap();
+            let bucket = region.bucket(places.first).unwrap();
+            assert!(bucket.find(&wanted).is_some(), "{length}");
+            let finds = |number, id: &[u8]| {
+                bucket.find(&Wanted { number, id, ..wanted }).is_some() // by the same fingerprint
+            };
+            assert!(!finds(2, stored), "{length}");
+            for other in (0..id.len()).filter(|other| *other != length) {
+                assert!(!finds(1, &id[..other]), "{length} {other}");
+            }
+            for changed in 0..length {
+                let mut other = stored.to_vec();
+                other[changed] ^= 0x80;
+                assert!(!finds(1, &other), "{length} {changed}");
+            }
+        }
     }
 }
 
