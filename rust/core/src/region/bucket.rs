@@ -116,10 +116,15 @@ impl<'a> Bucket<'a> {
             Ordering::SeqCst,
             Ordering::Relaxed,
         );
-        // Release: no word is seen to change before the lock. SeqCst: of two writers that hold one bucket each and
-        // look at the other's, at least one sees the other.
-        fence(Ordering::SeqCst);
+        // No word is seen to change before the lock.
+        fence(Ordering::Release);
         taken.is_ok()
+    }
+
+    /// Is the bucket in this state still? Asked in one order with all that is taken: of two writers that hold one bucket each
+    /// and look at the other's, at least one sees the other.
+    pub(super) fn is_still(self, state: State) -> bool {
+        self.word(STATE).load(Ordering::SeqCst) == state.0
     }
 
     /// Where the wanted entry lies; it is copied to `page`, from which [`Bucket::entry`] reads it.

@@ -90,7 +90,7 @@ impl Region {
         };
         let (target, other) = if to_second { (second, first) } else { (first, second) };
         let mut held = self.take(target.bucket, target.state)?;
-        if other.bucket.state() != other.state {
+        if !other.bucket.is_still(other.state) {
             // Somebody wrote there since we looked, perhaps this very key: begin again.
             return None;
         }
