@@ -242,12 +242,12 @@ impl Region {
     #[expect(clippy::must_use_candidate, reason = "what became of it is for the curious")]
     pub fn put(&self, key: Key<'_>, record: &Record<'_>, now: BootTime) -> Kept {
         let Some((places, wanted)) = self.wanted(key) else { return Kept::Busy };
+        self.approach(places);
         let Some(draft) = Draft::of(wanted.number, self.ages.stamp(now), key.id, record) else {
             self.count(Counter::Oversize, 1);
             return Kept::Oversize;
         };
         let life_ds = self.ages.life_ds(matches!(record, Record::Company { .. }));
-        self.approach(places);
         let mut page = Page::default();
         let kept =
             (0..PUT_TRIES).any(|_| self.try_put(places, &wanted, &draft, life_ds, now, &mut page).is_some());

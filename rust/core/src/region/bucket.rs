@@ -13,7 +13,7 @@ use super::layout::{
     State, VISITED, VISITED_WORDS, Words, data_word, fingerprints_word, index, lengths_word, low_half,
 };
 use super::page::{Page, Span};
-use super::shift::word_at;
+use super::shift::{word_at, words_at};
 use super::sync::{AtomicU64, Ordering, fence, pause};
 
 /// How often a bucket that somebody holds is looked at again: about two microseconds, more than a writer needs.
@@ -115,10 +115,15 @@ impl<'a> Bucket<'a> {
             Ordering::SeqCst,
             Ordering::Relaxed,
         );
-        // Release: no word is seen to change before the lock. SeqCst: of two writers that hold one bucket each and
-        // look at the other's, at least one sees the other.
-        fence(Ordering::SeqCst);
+        // No word is seen to change before the lock.
+        fence(Ordering::Release);
         taken.is_ok()
+    }
+
+    /// Is the bucket in this state still? Asked in one order with all that is taken: of two writers that hold one bucket each
+    /// and look at the other's, at least one sees the other.
+    pub(super) fn is_still(self, state: State) -> bool {
+        self.word(STATE).load(Ordering::SeqCst) == state.0
     }
 
     /// Where the wanted entry lies.
@@ -238,16 +243,8 @@ impl<'a> Bucket<'a> {
 
     /// What an entry adds to the bucket's sum: its fingerprints, its lengths, its bytes.
     pub(super) fn sum_of(self, span: Span, checksum: Checksum) -> u64 {
-        let mut sum = checksum.start();
-        for slot in span.slot..span.slot + span.slots {
-            let fingerprint = byte_of(self.load(fingerprints_word(slot / GROUP_SLOTS)), slot % GROUP_SLOTS);
-            sum = checksum.add(sum, u64::from(fingerprint) << 8 | u64::from(self.length(slot)));
-        }
-        for offset in (0..span.bytes).step_by(8) {
-            let unused = 8_usize.saturating_sub(span.bytes - offset) * 8;
-            sum = checksum.add(sum, word_at(self, data_word, span.start + offset) << unused);
-        }
-        sum
+        let slots = (word_at(self, fingerprints_word, span.slot), word_at(self, lengths_word, span.slot));
+        checksum.of_entry(slots, span.slots, words_at(self, data_word, span.start), span.bytes)
     }
 
     /// Do the entries lie end to end as the head says, and fit the sum that its last writer noted?
@@ -276,7 +273,7 @@ impl<'a> Bucket<'a> {
     }
 
     /// The entry that begins in this slot, after so many bytes of entries; None after the last, and where there can be none.
-    fn resident(self, shape: Shape, slot: usize, before: usize) -> Option<Resident> {
+    pub(super) fn resident(self, shape: Shape, slot: usize, before: usize) -> Option<Resident> {
         if slot >= shape.slots {
             return None;
         }
@@ -286,11 +283,6 @@ impl<'a> Bucket<'a> {
         let is_parted = slot < shape.hand && end_slot > shape.hand;
         (is_inside && !is_parted)
             .then(|| Resident { span, head: Head::of(word_at(self, data_word, span.start)) })
-    }
-
-    /// The entry at the hand; None when there is none before the room ends.
-    pub(super) fn at_hand(self, shape: Shape) -> Option<Resident> {
-        self.resident(shape, shape.hand, self.bytes_before(shape.hand))
     }
 
     /// Where the entry in this slot lies.

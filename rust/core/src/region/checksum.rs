@@ -4,6 +4,7 @@
 //! are added. What moves within the page keeps its share of the sum, so that taking an entry out costs one entry's folding and not a
 //! page's. An empty page sums to zero.
 
+use super::bucket::byte_of;
 use super::layout::fold;
 
 /// What the entries of one file are folded with.
@@ -22,13 +23,30 @@ impl Checksum {
         Self { seed: first.rotate_left(32) ^ second | 1 }
     }
 
-    /// What an entry's folding begins with.
-    pub(super) const fn start(self) -> u64 {
-        self.seed
+    /// What an entry adds to the sum: its slots' fingerprints and lengths, a byte each, and its bytes, eight to a word.
+    pub(super) fn of_entry(
+        self,
+        (fingerprints, lengths): (u64, u64),
+        slots: usize,
+        mut words: impl Iterator<Item = u64>,
+        bytes: usize,
+    ) -> u64 {
+        let mut sum = self.seed;
+        for lane in 0..slots {
+            let slot = u64::from(byte_of(fingerprints, lane)) << 8 | u64::from(byte_of(lengths, lane));
+            sum = self.add(sum, slot);
+        }
+        for word in words.by_ref().take(bytes / 8) {
+            sum = self.add(sum, word);
+        }
+        match (bytes % 8, words.next()) {
+            (1.., Some(word)) => self.add(sum, word << (64 - bytes % 8 * 8)),
+            _ => sum,
+        }
     }
 
     /// Folds another word in.
-    pub(super) const fn add(self, sum: u64, word: u64) -> u64 {
+    const fn add(self, sum: u64, word: u64) -> u64 {
         fold((sum ^ word) as u128 * (self.seed ^ FACTOR) as u128).wrapping_add(word.rotate_left(23))
     }
 

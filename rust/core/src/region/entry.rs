@@ -1,6 +1,7 @@
 //! A record as bytes: `docs/region-format.md` draws them.
 
-use super::layout::{ENTRY_BYTES_MAX, GROUP_SLOTS, LENGTH_CONTINUES};
+use super::checksum::Checksum;
+use super::layout::{ENTRY_BYTES_MAX, FINGERPRINT_CONTINUES, LENGTH_CONTINUES};
 use crate::date::Timestamp;
 use crate::record::Record;
 
@@ -59,14 +60,15 @@ impl Head {
 
 /// An entry that is about to be stored.
 pub(super) struct Draft {
-    bytes: [u8; ENTRY_BYTES_MAX],
+    /// Zero after the entry.
+    bytes: [u8; ENTRY_BYTES_MAX.next_multiple_of(8)],
     length: usize,
 }
 
 impl Draft {
     /// Writes a record down; None when it is too long to be kept.
     pub(super) fn of(number: u8, stamp: [u8; 3], id: &[u8], record: &Record<'_>) -> Option<Self> {
-        let mut draft = Self { bytes: [0; ENTRY_BYTES_MAX], length: 0 };
+        let mut draft = Self { bytes: [0; _], length: 0 };
         let (mut form, name, until) = match record {
             Record::Company { name, active_until } => (IS_COMPANY, name.as_bytes(), *active_until),
             Record::NotFound => (0, [].as_slice(), None),
@@ -95,14 +97,20 @@ impl Draft {
 
     fn push(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.length.checked_add(bytes.len())?;
-        self.bytes.get_mut(self.length..end)?.copy_from_slice(bytes);
+        self.bytes.get_mut(..ENTRY_BYTES_MAX)?.get_mut(self.length..end)?.copy_from_slice(bytes);
         self.length = end;
         Some(())
     }
 
-    /// The entry's bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+    /// Bytes of the entry.
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The entry's bytes, eight to a word.
+    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
+        let chunks = self.bytes.chunks_exact(8).take(self.length.div_ceil(8));
+        chunks.filter_map(|chunk| chunk.first_chunk()).map(|eight| u64::from_le_bytes(*eight))
     }
 
     /// How many slots it takes: each but the last says that it goes on.
@@ -110,15 +118,17 @@ impl Draft {
         self.length / LENGTH_CONTINUES as usize + 1
     }
 
-    /// The lengths of its slots.
-    pub(super) fn lengths(&self) -> [u8; GROUP_SLOTS] {
-        let mut lengths = [0; GROUP_SLOTS];
-        let mut left = self.length;
-        for length in &mut lengths {
-            *length = u8::try_from(left).unwrap_or(LENGTH_CONTINUES);
-            left -= usize::from(*length);
-        }
-        lengths
+    /// Its slots' fingerprints and lengths, a byte each.
+    pub(super) const fn slots_of(&self, fingerprint: u8) -> (u64, u64) {
+        const { assert!(FINGERPRINT_CONTINUES == 0) }
+        let bits = self.length / LENGTH_CONTINUES as usize * 8;
+        let lengths = ((self.length % LENGTH_CONTINUES as usize) as u64) << bits | !(u64::MAX << bits);
+        (fingerprint as u64, lengths)
+    }
+
+    /// What it adds to a bucket's sum.
+    pub(super) fn sum(&self, fingerprint: u8, checksum: Checksum) -> u64 {
+        checksum.of_entry(self.slots_of(fingerprint), self.slots(), self.words(), self.length)
     }
 }
 
@@ -176,17 +186,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn bytes_of(draft: &Draft) -> Vec<u8> {
+        let mut bytes: Vec<u8> = draft.words().flat_map(u64::to_le_bytes).collect();
+        assert!(bytes.split_off(draft.length()).iter().all(|byte| *byte == 0));
+        bytes
+    }
+
     fn written_and_read(id: &[u8], record: &Record<'_>) -> Result<(), TestCaseError> {
         let Some(draft) = Draft::of(7, [1, 2, 3], id, record) else {
             let Record::Company { name, .. } = record else { panic!("a 404 of {} bytes", id.len()) };
             prop_assert!(id.len() + name.len() + 16 > ENTRY_BYTES_MAX, "{} {}", id.len(), name.len());
             return Ok(());
         };
-        let lengths = draft.lengths();
-        prop_assert_eq!(lengths.iter().copied().map(usize::from).sum::<usize>(), draft.bytes().len());
+        let (bytes, lengths) = (bytes_of(&draft), draft.slots_of(0).1.to_le_bytes());
+        prop_assert_eq!(lengths.iter().copied().map(usize::from).sum::<usize>(), bytes.len());
         prop_assert!(lengths[..draft.slots() - 1].iter().all(|length| *length == LENGTH_CONTINUES));
         prop_assert!(lengths[draft.slots() - 1] < LENGTH_CONTINUES);
-        let entry = Entry::of(draft.bytes()).unwrap();
+        let entry = Entry::of(&bytes).unwrap();
         prop_assert_eq!((entry.head.number, entry.head.stamp, entry.id), (7, [1, 2, 3], id));
         prop_assert_eq!(entry.record(), Some(*record));
         Ok(())
@@ -217,7 +233,7 @@ mod tests {
         for length in [0, 30, 31, 248, 249, 250, 503, 504, 505, 1013, 1014, 1015] {
             let id = vec![b'x'; length];
             match Draft::of(1, [0; 3], &id, &Record::NotFound) {
-                Some(draft) => assert_eq!(Entry::of(draft.bytes()).unwrap().id, id, "{length}"),
+                Some(draft) => assert_eq!(Entry::of(&bytes_of(&draft)).unwrap().id, id, "{length}"),
                 None => assert!(length + 7 > ENTRY_BYTES_MAX, "{length}"),
             }
         }

@@ -49,25 +49,42 @@ pub(super) fn prefers_second(first: Load, second: Load, bytes: usize, slots: usi
     }
 }
 
-/// Puts an entry into a bucket that has room for it.
-pub(super) fn place(held: &mut Held<'_>, draft: &Draft, fingerprint: u8, is_known: bool) {
-    let shape = held.shape();
-    let spare = shape.gap_bytes().saturating_sub(draft.bytes().len());
-    if spare >= SPARE_BYTES {
-        held.insert(shape.hand, true, draft, fingerprint); // nobody has to go for a while
+/// Puts an entry into a bucket that has room for it, once this last one has left.
+pub(super) fn place(
+    held: &mut Held<'_>,
+    leaving: Option<Span>,
+    draft: &Draft,
+    fingerprint: u8,
+    is_known: bool,
+) {
+    let left = leaving.map_or(0, |span| span.bytes);
+    // None: there is room only where slots were set aside that are no longer in use.
+    let spare = (held.shape().gap_bytes() + left).checked_sub(draft.length());
+    let is_full = spare.is_none_or(|bytes| bytes < SPARE_BYTES);
+    if let Some(span) = leaving {
+        if spare.is_some() && is_full && !is_known && span.slots == draft.slots() {
+            let slot = ahead(held, span.slot + span.slots);
+            held.exchange(span, slot, draft, fingerprint);
+            return;
+        }
+        held.remove(span);
+    }
+    let hand = held.shape().hand;
+    if !is_full {
+        held.insert(hand, true, draft, fingerprint); // nobody has to go for a while
     } else if is_known {
         let slot = half_round(held);
-        held.insert(slot, slot < shape.hand, draft, fingerprint);
+        held.insert(slot, slot < hand, draft, fingerprint);
     } else {
-        let slot = ahead(held);
+        let slot = ahead(held, hand);
         held.insert(slot, false, draft, fingerprint);
     }
 }
 
-/// The slot before which a few entries stand from the hand on, or the end.
-fn ahead(held: &Held<'_>) -> usize {
+/// The slot before which a few entries stand from this one on, or the end.
+fn ahead(held: &Held<'_>, slot: usize) -> usize {
     let (bucket, shape) = (held.bucket(), held.shape());
-    (0..ENTRIES_AHEAD).fold(shape.hand, |slot, _| (slot + bucket.slots_at(slot)).min(shape.slots))
+    (0..ENTRIES_AHEAD).fold(slot, |slot, _| (slot + bucket.slots_at(slot)).min(shape.slots))
 }
 
 /// The slot that the hand reaches after half a round.
@@ -81,15 +98,15 @@ fn half_round(held: &Held<'_>) -> usize {
 }
 
 impl Region {
-    /// Removes entries until one of so many bytes and slots has room; the bucket remembers the keys of those that could
-    /// have been told a while longer.
+    /// Removes entries until one of so many bytes and slots has room, but for the last that has to go: a newcomer may take its
+    /// slots. The bucket remembers the keys of those that could have been told a while longer.
     pub(super) fn make_room(
         &self,
         held: &mut Held<'_>,
         (bytes, slots): (usize, usize),
         now: BootTime,
         page: &mut Page,
-    ) -> Evicted {
+    ) -> (Evicted, Option<Span>) {
         let mut evicted = Evicted::default();
         if !held.shape().has_room(bytes, slots) && now.0 >= held.shape().soonest_ds {
             evicted.expired = held.expire(self.ages, now, |number| self.is_retired(number));
@@ -99,13 +116,16 @@ impl Region {
                 if let Some(ghost) = self.ghost_of(held, span, page) {
                     held.remember(ghost);
                 }
-                held.remove(span);
                 evicted.live += 1;
+                if held.shape().without(span).has_room(bytes, slots) {
+                    return (evicted, Some(span));
+                }
+                held.remove(span);
             } else {
                 held.clear(); // no entry can be told from another: the bucket is damaged
             }
         }
-        evicted
+        (evicted, None)
     }
 
     /// By what an entry's key is remembered; None when it is no entry of a registry that is asked.

@@ -10,8 +10,8 @@ use super::checksum::Checksum;
 use super::entry::Draft;
 use super::ghost::Ghost;
 use super::layout::{
-    CHECKSUM, FINGERPRINT_CONTINUES, GHOSTS, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State,
-    VISITED, VISITED_WORDS, data_word, fingerprints_word, lengths_word,
+    CHECKSUM, GHOSTS, GROUP_SLOTS, LATEST, PAGE_WORDS, SHAPE, STATE, Shape, State, VISITED, VISITED_WORDS,
+    data_word, fingerprints_word, lengths_word,
 };
 use super::page::Span;
 use super::shift::{move_bytes, write_bytes};
@@ -27,6 +27,8 @@ pub(super) struct Held<'a> {
     sum: u64,
     state: State,
     shape: Shape,
+    /// Bytes of the entries before the hand: where the free bytes begin.
+    gap: usize,
     latest_ds: u32,
     is_changed: bool,
     removed: u64,
@@ -38,7 +40,8 @@ impl<'a> Held<'a> {
         let head = checksum.of_head(bucket.load(SHAPE), bucket.load(LATEST));
         let sum = bucket.load(CHECKSUM).wrapping_sub(head);
         let (shape, latest_ds) = (bucket.shape(), bucket.latest_ds());
-        Self { bucket, checksum, sum, state, shape, latest_ds, is_changed: false, removed: 0 }
+        let gap = bucket.bytes_before(shape.hand);
+        Self { bucket, checksum, sum, state, shape, gap, latest_ds, is_changed: false, removed: 0 }
     }
 
     /// Entries that were taken out so far.
@@ -61,22 +64,17 @@ impl<'a> Held<'a> {
         if self.shape.hand == self.shape.slots && self.shape.slots > 0 {
             self.is_changed = true;
             move_bytes(self.bucket, data_word, 0, self.shape.gap_bytes(), self.shape.used_bytes);
-            self.shape.hand = 0;
+            (self.shape.hand, self.gap) = (0, 0);
         }
-        self.bucket.at_hand(self.shape)
+        self.bucket.resident(self.shape, self.shape.hand, self.gap)
     }
 
     /// Moves the hand over the entry before it.
     pub(super) fn pass(&mut self, span: Span) {
         self.is_changed = true;
-        move_bytes(
-            self.bucket,
-            data_word,
-            span.start,
-            span.start.saturating_sub(self.shape.gap_bytes()),
-            span.bytes,
-        );
+        move_bytes(self.bucket, data_word, span.start, self.gap, span.bytes);
         self.shape.hand += span.slots;
+        self.gap += span.bytes;
     }
 
     /// Forgets everything, whatever was there.
@@ -85,7 +83,7 @@ impl<'a> Held<'a> {
         for index in CHECKSUM..PAGE_WORDS {
             self.bucket.word(index).store(0, Ordering::Relaxed);
         }
-        (self.sum, self.shape, self.latest_ds) = (0, Shape::default(), 0);
+        (self.sum, self.shape, self.gap, self.latest_ds) = (0, Shape::default(), 0, 0);
         self.is_changed = true;
     }
 
@@ -93,46 +91,68 @@ impl<'a> Held<'a> {
     /// caller has made room.
     pub(super) fn insert(&mut self, slot: usize, is_before_hand: bool, draft: &Draft, fingerprint: u8) {
         self.is_changed = true;
-        let (bytes, slots) = (draft.bytes().len(), draft.slots());
+        let (bytes, slots) = (draft.length(), draft.slots());
         let groups = (self.shape.slots + slots).div_ceil(GROUP_SLOTS);
         if groups > self.shape.groups || self.shape.gap_bytes() < bytes {
             self.set_groups(groups);
         }
-        let before_hand = self.bucket.bytes_before(self.shape.hand);
         let before = self.bucket.bytes_before(slot);
         let start = if is_before_hand {
-            move_bytes(self.bucket, data_word, before, before + bytes, before_hand.saturating_sub(before));
+            move_bytes(self.bucket, data_word, before, before + bytes, self.gap.saturating_sub(before));
             self.shape.hand += slots;
+            self.gap += bytes;
             before
         } else {
-            let (back, between) = (before_hand + self.shape.gap_bytes(), before.saturating_sub(before_hand));
+            let (back, between) = (self.gap + self.shape.gap_bytes(), before.saturating_sub(self.gap));
             let front = back.saturating_sub(bytes);
             move_bytes(self.bucket, data_word, back, front, between);
             front + between
         };
-        let mut fingerprints = [FINGERPRINT_CONTINUES; GROUP_SLOTS];
-        if let Some(first) = fingerprints.first_mut() {
-            *first = fingerprint;
-        }
-        let after = self.shape.slots.saturating_sub(slot);
-        move_bytes(self.bucket, fingerprints_word, slot, slot + slots, after);
-        move_bytes(self.bucket, lengths_word, slot, slot + slots, after);
+        self.move_slots(slot, slot + slots, self.shape.slots.saturating_sub(slot));
         self.change_visited(slot, |visited| visited.opened(slot, slots));
-        write_bytes(self.bucket, fingerprints_word, slot, fingerprints.get(..slots).unwrap_or_default());
-        write_bytes(self.bucket, lengths_word, slot, draft.lengths().get(..slots).unwrap_or_default());
-        write_bytes(self.bucket, data_word, start, draft.bytes());
         self.shape.slots += slots;
-        self.shape.used_bytes += bytes;
-        let sum = self.bucket.sum_of(Span { slot, slots, start, bytes }, self.checksum);
-        self.sum = self.sum.wrapping_add(sum);
+        self.put(Span { slot, slots, start, bytes }, draft, fingerprint);
+    }
+
+    /// Takes the entry at the hand out, and puts one of as many slots in before this slot, which comes later.
+    pub(super) fn exchange(&mut self, leaving: Span, slot: usize, draft: &Draft, fingerprint: u8) {
+        self.is_changed = true;
+        self.removed += 1;
+        self.sum = self.sum.wrapping_sub(self.bucket.sum_of(leaving, self.checksum));
+        self.shape.used_bytes = self.shape.used_bytes.saturating_sub(leaving.bytes);
+        let (bytes, slots) = (draft.length(), leaving.slots);
+        let (end, end_slot) = (leaving.start + leaving.bytes, leaving.slot + slots);
+        let between = self.bucket.bytes_before(slot).saturating_sub(self.gap + leaving.bytes);
+        let front = end.saturating_sub(bytes);
+        move_bytes(self.bucket, data_word, end, front, between);
+        self.move_slots(end_slot, leaving.slot, slot.saturating_sub(end_slot));
+        let slot = slot.saturating_sub(slots);
+        self.change_visited(leaving.slot, |visited| visited.closed(leaving.slot, slots).opened(slot, slots));
+        self.put(Span { slot, slots, start: front + between, bytes }, draft, fingerprint);
+    }
+
+    /// Writes an entry where there is room for it and its slots.
+    fn put(&mut self, span: Span, draft: &Draft, fingerprint: u8) {
+        let (fingerprints, lengths) = draft.slots_of(fingerprint);
+        write_bytes(self.bucket, fingerprints_word, span.slot, [fingerprints].into_iter(), span.slots);
+        write_bytes(self.bucket, lengths_word, span.slot, [lengths].into_iter(), span.slots);
+        write_bytes(self.bucket, data_word, span.start, draft.words(), span.bytes);
+        self.shape.used_bytes += span.bytes;
+        self.sum = self.sum.wrapping_add(draft.sum(fingerprint, self.checksum));
+    }
+
+    /// Moves so many slots' fingerprints and lengths.
+    fn move_slots(&self, from: usize, to: usize, slots: usize) {
+        move_bytes(self.bucket, fingerprints_word, from, to, slots);
+        move_bytes(self.bucket, lengths_word, from, to, slots);
     }
 
     /// Writes an entry over one of the same length.
-    pub(super) fn replace(&mut self, span: Span, draft: &Draft) {
+    pub(super) fn replace(&mut self, span: Span, draft: &Draft, fingerprint: u8) {
         self.is_changed = true;
         self.sum = self.sum.wrapping_sub(self.bucket.sum_of(span, self.checksum));
-        write_bytes(self.bucket, data_word, span.start, draft.bytes());
-        self.sum = self.sum.wrapping_add(self.bucket.sum_of(span, self.checksum));
+        write_bytes(self.bucket, data_word, span.start, draft.words(), span.bytes);
+        self.sum = self.sum.wrapping_add(draft.sum(fingerprint, self.checksum));
         self.unvisit(span.slot);
     }
 
@@ -141,21 +161,18 @@ impl<'a> Held<'a> {
         self.is_changed = true;
         self.removed += 1;
         self.sum = self.sum.wrapping_sub(self.bucket.sum_of(span, self.checksum));
-        let before_hand = self.bucket.bytes_before(self.shape.hand);
         let (end, end_slot) = (span.start + span.bytes, span.slot + span.slots);
         if span.slot < self.shape.hand {
-            move_bytes(self.bucket, data_word, end, span.start, before_hand.saturating_sub(end));
+            move_bytes(self.bucket, data_word, end, span.start, self.gap.saturating_sub(end));
             self.shape.hand = self.shape.hand.saturating_sub(span.slots);
+            self.gap = self.gap.saturating_sub(span.bytes);
         } else {
-            let back = before_hand + self.shape.gap_bytes();
+            let back = self.gap + self.shape.gap_bytes();
             move_bytes(self.bucket, data_word, back, back + span.bytes, span.start.saturating_sub(back));
         }
-        let after = self.shape.slots.saturating_sub(end_slot);
-        move_bytes(self.bucket, fingerprints_word, end_slot, span.slot, after);
-        move_bytes(self.bucket, lengths_word, end_slot, span.slot, after);
+        self.move_slots(end_slot, span.slot, self.shape.slots.saturating_sub(end_slot));
         self.change_visited(span.slot, |visited| visited.closed(span.slot, span.slots));
-        self.shape.slots = self.shape.slots.saturating_sub(span.slots);
-        self.shape.used_bytes = self.shape.used_bytes.saturating_sub(span.bytes);
+        self.shape = self.shape.without(span);
     }
 
     /// Removes what has to go, while the hand goes round once, and notes when the next has to. How many went.
@@ -220,7 +237,7 @@ impl<'a> Held<'a> {
 
     /// Sets so many groups aside for slots; the entries at the back move with them.
     fn set_groups(&mut self, groups: usize) {
-        let back_bytes = self.shape.used_bytes.saturating_sub(self.bucket.bytes_before(self.shape.hand));
+        let back_bytes = self.shape.used_bytes.saturating_sub(self.gap);
         let from = self.shape.data_end().saturating_sub(back_bytes);
         self.shape.groups = groups;
         move_bytes(

@@ -1,5 +1,6 @@
 //! Where everything lies, in words of eight bytes: `docs/region-format.md` draws it.
 
+use super::page::Span;
 use super::sync::AtomicU64;
 
 /// Bytes of a bucket, and of a page of memory on the machines we know.
@@ -161,6 +162,15 @@ impl Shape {
         self.slots + slots <= SLOTS_MAX
             && self.used_bytes + bytes + (self.slots + slots).div_ceil(GROUP_SLOTS) * GROUP_BYTES
                 <= ROOM_BYTES
+    }
+
+    /// Without an entry that stands at the hand or behind it.
+    pub(super) const fn without(self, span: Span) -> Self {
+        Self {
+            slots: self.slots.saturating_sub(span.slots),
+            used_bytes: self.used_bytes.saturating_sub(span.bytes),
+            ..self
+        }
     }
 
     /// Bytes that are free: they lie between the entries before the hand and the others.

@@ -82,7 +82,7 @@ impl Region {
     ) -> Option<()> {
         let first = self.survey(places.first, wanted, now)?;
         let second = self.survey(places.second, wanted, now)?;
-        let need = (draft.bytes().len(), draft.slots());
+        let need = (draft.length(), draft.slots());
         let to_second = match (first.span, second.span) {
             (Some(_), _) => false,
             (None, Some(_)) => true,
@@ -90,7 +90,7 @@ impl Region {
         };
         let (target, other) = if to_second { (second, first) } else { (first, second) };
         let mut held = self.take(target.bucket, target.state)?;
-        if other.bucket.state() != other.state {
+        if !other.bucket.is_still(other.state) {
             // Somebody wrote there since we looked, perhaps this very key: begin again.
             return None;
         }
@@ -101,7 +101,7 @@ impl Region {
         let before = target.span.filter(|_| target.bucket.is_in_window(self.ages, now));
         if let Some(span) = before.filter(|span| span.bytes == need.0) {
             held.note_times(now, expires_ds);
-            held.replace(span, draft);
+            held.replace(span, draft, wanted.fingerprint);
             added = 0;
         } else {
             if let Some(span) = before {
@@ -109,10 +109,11 @@ impl Region {
             } else if !target.bucket.is_in_window(self.ages, now) {
                 held.clear();
             }
-            evicted = self.make_room(&mut held, need, now, page);
+            let leaving;
+            (evicted, leaving) = self.make_room(&mut held, need, now, page);
             held.note_times(now, expires_ds);
             let is_known = held.recall(Ghost::of(places.trace)) || before.is_some();
-            evict::place(&mut held, draft, wanted.fingerprint, is_known);
+            evict::place(&mut held, leaving, draft, wanted.fingerprint, is_known);
         }
         let (used_after, removed) = (held.shape().used_bytes, held.removed());
         drop(held);
