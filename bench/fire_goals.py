@@ -95,7 +95,7 @@ def fire_goals(report: dict[str, Any]) -> list[Goal]:
             Goal(f"{name}: requests per distinct company", "≤ 1.15", f"{load['requests_per_distinct']:g} ({share})",
                  load["requests_per_distinct"] <= 1.15)
         )  # fmt: skip
-        goals += _at_once(name, load, report["limits"][country])
+        goals += _at_once(name, load, report["limits"].get(country, []))
         if load["throttled"]:
             goals.append(_throttled(name, load))
     return goals
@@ -115,7 +115,7 @@ def throttle_goals(report: dict[str, Any], *, per_s: float) -> list[Goal]:
         _throttled("throttle, ru", load),
         at_least(f"throttle, ru: asked and borne after the first 10 s, of {per_s:g} a second",
                  _percent(round(borne), round(per_s)), BORNE_PERCENT_MIN, " %"),
-        *_at_once("throttle, ru", load, report["limits"]["ru"]),
+        *_at_once("throttle, ru", load, report["limits"].get("ru", [])),
         at_least("throttle, im: in time beside it, of what an ideal cache could",
                  _percent(right, answerable), 99, " %"),
     ]  # fmt: skip
@@ -142,12 +142,11 @@ def beyond_limit(peaks: Sequence[int], limits: Sequence[int]) -> int:
     What runs may have begun under a higher limit, :data:`FETCH_S` ago at most. The looks at the limit began within a
     second of the customers, so the seconds around that time count, too.
     """
-    if not limits:
-        return max(peaks, default=0)
     allowed = (
-        max(limits[max(0, second - FETCH_S - 1) : second + 2] or limits[-1:]) for second in range(len(peaks))
+        max(limits[max(0, second - FETCH_S - 1) : second + 2] or limits[-1:], default=0)
+        for second in range(len(peaks))
     )
-    return max(0, *(peak - most for peak, most in zip(peaks, allowed, strict=True)))
+    return max((peak - most for peak, most in zip(peaks, allowed, strict=True) if peak > most), default=0)
 
 
 def outage_goals(report: dict[str, Any]) -> list[Goal]:

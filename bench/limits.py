@@ -1,6 +1,7 @@
 """What the service may ask of its registries at once, looked at while a rehearsal plays."""
 
 import contextlib
+import http.client
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ class Limits:
 
     def _watch(self) -> None:
         while not self._done.wait(LOOK_S):
-            with contextlib.suppress(OSError):  # a busy second has fewer looks
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):  # fewer looks, then
                 registries = self._stats()["registries"]
                 if self._looks or any(registry["asked"] for registry in registries):
                     limits = {registry["country"]: registry["limit"] for registry in registries}

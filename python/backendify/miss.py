@@ -57,8 +57,10 @@ class Asking:
         for try_id in abandoned:
             if task := self._tasks.pop(try_id, None):
                 task.cancel()
+        take_places = bool(abandoned)
         for try_id, question in tries:
-            self._tasks[try_id] = self._loop.create_task(self._try(self._app, try_id, question))
+            asking = self._try(self._app, try_id, question, take_places=take_places)
+            self._tasks[try_id] = self._loop.create_task(asking)
         # A timer that is early asks again for nothing, which costs less than to set a new one each time.
         if due_s is not None and (self._timer is None or due_s < self._timer.when()):
             if self._timer:
@@ -80,8 +82,11 @@ class Asking:
             self._timer.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _try(self, app: App, try_id: int, question: Question) -> None:
+    async def _try(self, app: App, try_id: int, question: Question, *, take_places: bool) -> None:
         """Ask once; whatever happens is an outcome, but for being abandoned, of which nobody wants to hear."""
+        if take_places:
+            # The sockets of those who make place close in the loop's next turn: the registry sees them go first.
+            await asyncio.sleep(0)
         try:
             outcome = await self._learn(question, partial(app.first_byte, try_id))
         except Exception:

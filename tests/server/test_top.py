@@ -123,7 +123,7 @@ async def test_one_block_of_a_real_server() -> None:
         assert lines[0].startswith("backendify 0.")
         assert f" at 127.0.0.1:{port}, 20" in lines[0]
         assert lines[2].endswith(", 1 worker")
-        assert "requests   0.0/s   hits 75.0 % since the start" in lines
+        assert "requests   0.0/s   hits 75.0 % since the cache was made" in lines
         assert "answers    200: 0.0/s" in lines
         assert "\x1b" not in told
         assert lines[-1].split() == [*("im", "closed", "0/20", "0", "0.0", "0.0", "0.0", "450", "ms", "-")]
@@ -151,7 +151,9 @@ async def test_plain_blocks_go_on_through_a_silence_until_a_signal() -> None:
     await admin.start()
     address = f"127.0.0.1:{admin.port}"
     async with started("--admin", address, *OPTIONS) as process:
-        assert b"requests   -   hits 89.9 % since the start\n" in await read(process, b"\n\nbackendify 7.8.9")
+        assert b"requests   -   hits 89.9 % since the cache was made\n" in await read(
+            process, b"\n\nbackendify 7.8.9"
+        )
         assert b"requests   10/s   hits 80.0 %\n" in await read(process, b"pause\n")
         port = admin.port
         await admin.aclose()

@@ -88,7 +88,7 @@ def test_two_looks_as_a_page() -> None:
 
 def test_the_first_look_has_no_rates() -> None:
     page = told(STATS)
-    assert page[3] == "requests   -   hits 90.0 % since the start"
+    assert page[3] == "requests   -   hits 90.0 % since the cache was made"
     assert page[4] == "answers    200: 98,000   504: 300 since the start"
     assert page[-1].split()[4:8] == ["-", "-", "-", "1.3"]
 
@@ -135,10 +135,14 @@ def test_a_line(now: Stats, label: str, expected: str) -> None:
     ("now", "label", "expected"),
     [
         # Nobody asked: the ratio is the whole life's.
-        (replace(STATS, uptime_s=STATS.uptime_s + 1), "requests", "0.0/s   hits 90.0 % since the start"),
+        (
+            replace(STATS, uptime_s=STATS.uptime_s + 1),
+            "requests",
+            "0.0/s   hits 90.0 % since the cache was made",
+        ),
         (replace(LATER, hits=STATS.hits), "requests", "100/s   hits 0.0 %"),
         # Whatever began anew, rates over it would be wrong.
-        (replace(LATER, uptime_s=1), "requests", "-   hits 90.0 % since the start"),
+        (replace(LATER, uptime_s=1), "requests", "-   hits 90.0 % since the cache was made"),
         (replace(LATER, uptime_s=STATS.uptime_s), "requests", "-   hits"),
         (replace(LATER, hits=10), "requests", "-   hits"),
         (replace(LATER, answers={200: 1}), "answers", "200: 1 since the start"),

@@ -70,11 +70,11 @@ def _questions(now: Stats, before: Stats | None) -> str:
 
 
 def _hit_ratio(now: Stats, before: Stats | None) -> str:
-    """Tell the share of hits since the reading before; where nobody asked, since the start."""
+    """Tell the share of hits since the reading before; where nobody asked, since the cache was made."""
     if before is not None and (asked := now.hits + now.misses - before.hits - before.misses):
         return _share(now.hits - before.hits, asked)
     if asked := now.hits + now.misses:
-        return f"{_share(now.hits, asked)} since the start"
+        return f"{_share(now.hits, asked)} since the cache was made"
     return _UNKNOWN
 
 

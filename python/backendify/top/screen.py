@@ -63,10 +63,16 @@ class Screen:
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGTSTP, self._suspend)
-        _write(_ENTER)
+        try:
+            _write(_ENTER)
+        except BaseException:  # Ctrl-C too: nobody else gives the terminal back before the block is entered
+            _write(_LEAVE)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it ends already
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         _write(_LEAVE)
 

@@ -417,6 +417,24 @@ fn who_had_to_wait_for_room_makes_place_once_it_has_run_as_long_as_a_customer_wa
 }
 
 #[test]
+fn a_retry_that_nobody_hopes_for_takes_no_place_in_the_queue_from_what_somebody_does() {
+    let caps = Caps { concurrency_start: 1, concurrency_max: 1 };
+    let policy = Policy { queue_min: 1, queue_max: 1, patience_min_us: 900 * MS, ..Policy::default() };
+    let mut service = Service::with_caps(caps, policy);
+    for id in 100..130 {
+        service.ask(id, id);
+        service.end(0, reply(200));
+    }
+    service.ask(1, 1);
+    service.pass(900 * MS);
+    service.end(0, reply(500)); // a retry is planned, for nobody
+    service.ask(2, 2); // runs
+    service.ask(3, 3); // waits in the only place
+    service.pass(60 * MS); // the retry is due
+    assert_eq!(service.answer(3), None, "somebody hopes for it");
+}
+
+#[test]
 fn a_retry_that_nobody_hopes_for_keeps_no_place_from_what_somebody_does() {
     let caps = Caps { concurrency_start: 2, concurrency_max: 2 };
     for (what, ends_us, makes_place) in

@@ -103,6 +103,12 @@ impl Ceiling {
         Some(most + self.look.filter(|look| look.left > 0).map_or(0, |look| look.planned))
     }
 
+    /// So many may run at most, those of a look beyond the ceiling among them until it is judged.
+    pub(super) fn reach(&self) -> Option<u32> {
+        let (most, _) = self.found()?;
+        Some(most + self.look.map_or(0, |look| look.planned))
+    }
+
     /// Do nearly as many run as may?
     pub(super) fn is_pressed(&self, running: usize) -> bool {
         self.found().is_some_and(|(most, _)| running * 4 >= most as usize * 3)
@@ -129,7 +135,7 @@ impl Ceiling {
         }
     }
 
-    /// A try that began as one of so many was answered in time, or was not. Some when what is borne is to be  found anew, from so many on.
+    /// A try that began as one of so many was answered in time, or was not. Some when what is borne is to be found anew, from so many on.
     pub(super) fn count(&mut self, running: usize, in_time: bool, now: Moment) -> Option<u32> {
         if self.recent.all >= 64 {
             self.recent = Counts { all: self.recent.all / 2, in_time: self.recent.in_time / 2 };
@@ -370,8 +376,10 @@ mod tests {
         assert_eq!(ceiling.get(), Some(60));
         (0..20).for_each(|_| ceiling.begin(50, Moment(7 * S)));
         assert_eq!(ceiling.get(), Some(40), "all that were planned have begun");
+        assert_eq!(ceiling.reach(), Some(60), "and run");
         ceiling.begin(40, Moment(13 * S));
         assert!(ceiling.look.is_none());
+        assert_eq!(ceiling.reach(), Some(40));
     }
 
     #[test]

@@ -74,10 +74,11 @@ impl<W> Misses<W> {
     /// Has the oldest give up who wait beyond a registry's places.
     fn keep_places(&mut self, registry: u8, now: Moment, acts: &mut Vec<Act<W>>) {
         while let Some(guard) = self.guards.get(usize::from(registry)) {
-            match guard.queue.least().filter(|_| guard.queue.len() > guard.places(&self.policy)) {
-                Some(least) => self.give_up(least, now, acts),
-                None => return,
+            if guard.queue.len() <= guard.places(&self.policy) {
+                return;
             }
+            let Some(least) = guard.queue.least(&self.flights.all, now) else { return };
+            self.give_up(least, now, acts);
         }
     }
 
@@ -110,7 +111,7 @@ impl<W> Misses<W> {
         let may_follow = flight.tries < self.policy.tries_max && flight.probe.is_none();
         flight.patience_at = may_follow.then(|| now + guard.patience().second_try);
         acts.push(Act::Try { id, registry, company: Arc::clone(&flight.id), ends_at });
-        self.note_overstay(number, now);
+        self.leave_queue(number); // a newer try may still be in time
         self.arm(number);
     }
 

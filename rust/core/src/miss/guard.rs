@@ -213,7 +213,7 @@ impl Guard {
     pub(super) fn stats(&self, now: Moment) -> RegistryStats {
         RegistryStats {
             running: u32::try_from(self.running()).unwrap_or(u32::MAX),
-            limit: self.most(),
+            limit: self.ceiling.reach().unwrap_or(u32::MAX).min(self.limit.get()),
             queued: self.queue.len(),
             breaker: self.breaker.state(),
             paused_for_us: self.pause.left_us(now).min(3600 * S),

@@ -54,7 +54,8 @@ impl<W> Misses<W> {
         if !is_worth_it || guard.pause.left_us(now) > 0 || guard.pace.wait_us(now) > 0 {
             return false;
         }
-        // After the limit fell, or where other registries have more to do, more may run than all of them are.
+        // After the limit fell, or where other registries have more to do, more may run than all of them are. One with a second try
+        // counts as one: at worst it stays a little longer.
         if self.is_full_without(registry, guard.queue.overstays_len()) {
             return false;
         }
@@ -106,14 +107,46 @@ mod tests {
         let registries = vec![Caps { concurrency_start: 40, concurrency_max: 40 }; 2];
         let policy = Policy { registries, tries_max: 1, fetches_max: 60, ..Policy::default() };
         let mut misses = Misses::new(policy, 1);
+        answer_thirty(&mut misses);
+        misses
+    }
+
+    /// The first registry has been in time.
+    fn answer_thirty(misses: &mut Misses<u32>) {
         for number in 0..30 {
-            for id in begun(&ask(&mut misses, (0, 1000 + number), START)) {
+            for id in begun(&ask(misses, (0, 1000 + number), START)) {
                 let told =
                     Told { outcome: Outcome::NotFound, fwd_status: Some(404), stored: true, age_ds: 0 };
                 misses.tried(id, Tried::Reply { told, retry_after_us: None }, START, &mut Vec::new());
             }
         }
-        misses
+    }
+
+    #[test]
+    fn a_second_try_that_has_just_begun_is_not_given_up() {
+        let registries = vec![Caps { concurrency_start: 2, concurrency_max: 2 }];
+        let patience_min_us = 900 * MS;
+        let policy = Policy {
+            registries,
+            tries_max: 2,
+            patience_min_us,
+            retry_share: 1.0,
+            retries_per_s: 100.0,
+            ..Policy::default()
+        };
+        let mut misses = Misses::new(policy, 1);
+        answer_thirty(&mut misses);
+        let later = START + patience_min_us;
+        drop(ask(&mut misses, (0, 0), START));
+        let mut acts = Vec::new();
+        misses.tick(later, &mut acts);
+        assert_eq!(begun(&acts).len(), 1, "a second try, in the tick in which all were told");
+        let acts = ask(&mut misses, (0, 1), later);
+        assert!(!acts.iter().any(|act| matches!(act, Act::Abandon { .. })));
+        misses.tick(later + patience_min_us, &mut Vec::new());
+        let acts = ask(&mut misses, (0, 2), later + patience_min_us);
+        let given_up = acts.iter().filter(|act| matches!(act, Act::Abandon { .. })).count();
+        assert_eq!(given_up, 2, "it has run for as long, too");
     }
 
     #[test]

@@ -78,13 +78,11 @@ impl Queue {
     /// Who is served next: the newest that somebody hopes for. A retry that nobody hopes for any more has what is left.
     pub(super) fn next_served(&self, flights: &Slab<Flight>, now: Moment) -> Option<usize> {
         let older = |number: &usize| flights.get(*number)?.queued?.older;
-        let is_hoped_for =
-            |number: &usize| flights.get(*number).is_some_and(|flight| now < flight.hoped_until);
         let waiting = || {
             let rows = [Row::Again, Row::First].into_iter();
             rows.flat_map(|row| std::iter::successors(self.row(row).newest, older))
         };
-        waiting().find(is_hoped_for).or_else(|| waiting().next())
+        waiting().find(|number| is_hoped_for(*number, flights, now)).or_else(|| waiting().next())
     }
 
     /// Who has waited longest, and since when.
@@ -93,9 +91,14 @@ impl Queue {
         oldest.min_by_key(|(_, since)| *since)
     }
 
-    /// Who gives up where too many wait.
-    pub(super) fn least(&self) -> Option<usize> {
-        self.row(Row::First).oldest.or(self.row(Row::Again).oldest)
+    /// Who gives up where too many wait: the oldest that nobody hopes for, else the oldest that is asked for the first time.
+    pub(super) fn least(&self, flights: &Slab<Flight>, now: Moment) -> Option<usize> {
+        let newer = |number: &usize| flights.get(*number)?.queued?.newer;
+        let waiting = || {
+            let rows = [Row::First, Row::Again].into_iter();
+            rows.flat_map(|row| std::iter::successors(self.row(row).oldest, newer))
+        };
+        waiting().find(|number| !is_hoped_for(*number, flights, now)).or_else(|| waiting().next())
     }
 
     /// Who makes place.
@@ -171,6 +174,10 @@ impl Queue {
     }
 }
 
+fn is_hoped_for(number: usize, flights: &Slab<Flight>, now: Moment) -> bool {
+    flights.get(number).is_some_and(|flight| now < flight.hoped_until)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +240,7 @@ mod tests {
         (0..4).for_each(|number| queue.push(number, Moment(number as u64), &mut flights));
         queue.push_overstay(4, Moment(0), &mut flights);
         let mut served = Vec::new();
-        assert_eq!((queue.len(), queue.least(), queue.overstays()), (4, Some(0), Some(4)));
+        assert_eq!((queue.len(), queue.least(&flights, Moment(0)), queue.overstays()), (4, Some(0), Some(4)));
         assert_eq!(queue.oldest(&flights), Some((0, Moment(0))));
         while let Some(next) = queue.next_served(&flights, Moment(0)) {
             queue.remove(next, &mut flights);
@@ -246,11 +253,12 @@ mod tests {
 
     #[test]
     fn who_is_hoped_for_is_served_before_who_is_not() {
-        for (what, hoped_for, expected) in [
-            ("all", &[0, 1, 2, 3][..], [3, 1, 2, 0]),
-            ("none", &[], [3, 1, 2, 0]),
-            ("who are asked for the first time", &[0, 2], [2, 0, 3, 1]),
-            ("the oldest", &[0], [0, 3, 1, 2]),
+        for (what, hoped_for, expected, least) in [
+            ("all", &[0, 1, 2, 3][..], [3, 1, 2, 0], 0),
+            ("none", &[], [3, 1, 2, 0], 0),
+            ("who are asked for the first time", &[0, 2], [2, 0, 3, 1], 1),
+            ("the oldest", &[0], [0, 3, 1, 2], 2),
+            ("all but the newest", &[0, 1, 2], [1, 2, 0, 3], 3),
         ] {
             let (mut queue, mut flights) = (Queue::default(), Slab::new());
             for number in 0..4 {
@@ -259,6 +267,7 @@ mod tests {
                 flights.insert(Flight { is_again: number % 2 == 1, hoped_until, ..flight });
                 queue.push(number, Moment(0), &mut flights);
             }
+            assert_eq!(queue.least(&flights, Moment(0)), Some(least), "{what}");
             let served = [(); 4].map(|()| {
                 let next = queue.next_served(&flights, Moment(0)).unwrap();
                 queue.remove(next, &mut flights);

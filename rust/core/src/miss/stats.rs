@@ -34,7 +34,7 @@ pub enum Breaker {
 pub struct RegistryStats {
     /// Tries running, of all workers.
     pub running: u32,
-    /// How many may run at the moment, of all workers.
+    /// How many may run at the moment, of all workers; with those of this worker's look beyond the ceiling, while it lasts.
     pub limit: u32,
     /// Questions that wait for room.
     pub queued: usize,

@@ -254,7 +254,7 @@ impl Wish<'_> {
         })
     }
 
-    /// Takes a worker's place.
+    /// Takes a worker's place. Others may open the file meanwhile: huge pages take longer than they wait.
     fn finish(
         &self,
         mapping: Mapping,
@@ -265,6 +265,7 @@ impl Wish<'_> {
         let owner = owners::join(&mapping)
             .map_err(|error| self.system(error))?
             .ok_or_else(|| RegionError::TooManyWorkers { path: self.path.into() })?;
+        mapping.make_huge();
         Ok(Opening { mapping, identity, members, owner, opened })
     }
 }

@@ -37,7 +37,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// `words` zeros of this process's own, and of those it forks.
+    /// `words` zeros of this process's own, and of those it forks; from 2 MiB on, all of it is taken at once.
     pub(crate) fn anonymous(words: usize) -> nix::Result<Self> {
         let bytes = bytes(words)?;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
@@ -67,11 +67,6 @@ impl Mapping {
         let is_memory = matches!(file_system_of(&file), Ok(FileSystem::Memory));
         let mapping = Self { base: base.cast(), words, file: Some(file), is_memory };
         mapping.advise(MmapAdvise::MADV_RANDOM); // a look-up touches two pages, and never their neighbours
-        if is_memory {
-            // On a disk each fault would read 2 MiB: with 18 million companies, 355 look-ups a second instead of 3,300
-            // (bench/results/README.md).
-            mapping.make_huge();
-        }
         Ok(mapping)
     }
 
@@ -94,8 +89,13 @@ impl Mapping {
         }
     }
 
-    /// Has the kernel put all of this on huge pages, where it can: one translation for 512 buckets.
-    fn make_huge(&self) {
+    /// Has the kernel put all of this on huge pages, where it can: one translation for 512 buckets. Takes a second or so for a
+    /// GiB. On a disk each fault would read 2 MiB: with 18 million companies, 355 look-ups a second instead of 3,300
+    /// (bench/results/README.md).
+    pub(super) fn make_huge(&self) {
+        if !self.is_memory {
+            return;
+        }
         self.advise(MmapAdvise::MADV_HUGEPAGE);
         // Of a tmpfs mounted without `huge=`, as `/dev/shm` is, the advice alone gives none.
         // SAFETY: R1: the range is this mapping's own. What memory holds is the same on other pages.
