@@ -58,17 +58,20 @@ impl Head {
     }
 }
 
+/// Bytes of a draft: whole words.
+const DRAFT_BYTES: usize = ENTRY_BYTES_MAX.next_multiple_of(8);
+
 /// An entry that is about to be stored.
 pub(super) struct Draft {
     /// Zero after the entry.
-    bytes: [u8; ENTRY_BYTES_MAX.next_multiple_of(8)],
+    bytes: [u8; DRAFT_BYTES],
     length: usize,
 }
 
 impl Draft {
     /// Writes a record down; None when it is too long to be kept.
     pub(super) fn of(number: u8, stamp: [u8; 3], id: &[u8], record: &Record<'_>) -> Option<Self> {
-        let mut draft = Self { bytes: [0; _], length: 0 };
+        let mut draft = Self { bytes: [0; DRAFT_BYTES], length: 0 };
         let (mut form, name, until) = match record {
             Record::Company { name, active_until } => (IS_COMPANY, name.as_bytes(), *active_until),
             Record::NotFound => (0, [].as_slice(), None),
