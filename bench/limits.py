@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-LOOK_S = 0.2
+LOOK_S = 0.05
 Look = tuple[float, Mapping[str, int]]
 """When (monotonic seconds), and the limit of each country."""
 
 
 class Limits:
-    """The adaptive limit of each registry, asked for every fifth of a second from the first question on."""
+    """The adaptive limit of each registry, asked for twenty times a second from the first question on."""
 
     def __init__(self, stats: Callable[[], Mapping[str, Any]]) -> None:
         """Ask by `stats`, which gives what /stats says."""
