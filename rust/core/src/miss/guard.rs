@@ -224,3 +224,26 @@ impl Guard {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::miss::ledger::Word;
+
+    #[test]
+    fn the_limit_that_is_told_counts_a_look_beyond_the_ceiling_for_as_long_as_it_lasts() {
+        let mut guard = Guard::new(
+            Caps { concurrency_start: 50, concurrency_max: 200 },
+            &Policy::default(),
+            Line::alone(),
+        );
+        let told = |guard: &Guard| (guard.most(), guard.stats(Moment(S)).limit);
+        assert_eq!(told(&guard), (50, 50), "no ceiling");
+        guard.line.store(Word::Ceiling, 20 + (500_000 << 32));
+        assert_eq!(told(&guard), (20, 20));
+        guard.ceiling.begin(20, Moment(S));
+        assert_eq!(told(&guard), (30, 30), "ten may begin beyond it");
+        (0..10).for_each(|_| guard.ceiling.begin(21, Moment(S)));
+        assert_eq!(told(&guard), (20, 30), "they have begun, and no other may");
+    }
+}
