@@ -1,8 +1,12 @@
 //! How a registry meets one request: drawn from (seed, country, company, nth try), and from when it is away.
 
 use crate::draws::Draws;
-use crate::profile::{Away, Format, Latency, Outage, Registry, Throttle, US_PER_S};
+use crate::profile::{Format, Latency, Lie, Outage, Registry, Throttle, US_PER_S};
 use crate::truth::{Company, Wording};
+
+/// Draws about a company alone begin with this word, and those about servers with the other: no country has such a number.
+const UNUSABLE: u64 = 0x756e_7573_6162_6c65;
+const SERVER: u64 = 0x6120_7365_7276_6572;
 
 /// What comes of one request, if nothing else befalls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +20,11 @@ pub(crate) enum Outcome {
     /// TCP's RST.
     Reset,
     /// 200 with what cannot be used.
-    Lie,
+    Lie(Lie),
+    /// Less than was announced.
+    Cut,
+    /// 503, with what `Retry-After` says.
+    Unavailable(Option<u32>),
 }
 
 /// How one request is met.
@@ -25,8 +33,6 @@ pub(crate) struct Turn {
     pub(crate) outcome: Outcome,
     pub(crate) latency_us: u64,
     pub(crate) wording: Wording,
-    /// Which lie it would be.
-    pub(crate) lie: u64,
 }
 
 impl Registry {
@@ -34,20 +40,10 @@ impl Registry {
     pub(crate) fn turn(&self, seed: u64, company: Company, nth: u32) -> Turn {
         let [country, number] = company.words();
         let mut draws = Draws::about(seed, &[country, number, u64::from(nth)]);
-        let mut left = draws.share();
-        let outcomes = [
-            (self.error_share, Outcome::Error),
-            (self.hang_share, Outcome::Hang),
-            (self.reset_share, Outcome::Reset),
-            (self.lie_share, Outcome::Lie),
-        ];
-        let mut outcome = Outcome::Answer;
-        for (share, candidate) in outcomes {
-            if (0.0..share).contains(&left) {
-                outcome = candidate;
-            }
-            left -= share;
-        }
+        let outcome = match self.outcome(draws.share()) {
+            Outcome::Answer => self.unusable(seed, company).map_or(Outcome::Answer, Outcome::Lie),
+            other => other,
+        };
         let latency_ms = self.latency.draw(&mut draws);
         let format = match (self.format, draws.below(2)) {
             (Format::Mixed, 0) => Format::V1,
@@ -56,20 +52,68 @@ impl Registry {
         };
         let offset_min = i64::from(draws.below(97) as u32) * 15 - 720;
         let wording = Wording { format, says_null: draws.below(2) == 0, offset_min };
-        Turn { outcome, latency_us: (latency_ms * 1000.0) as u64, wording, lie: draws.below(4) }
+        Turn { outcome, latency_us: (latency_ms * 1000.0) as u64, wording }
     }
 
-    /// The outage at this time: which one, and when it began.
+    /// What comes of a request that drew this, of less than 1.
+    fn outcome(&self, drawn: f64) -> Outcome {
+        let apart = [
+            (self.error_share, Outcome::Error),
+            (self.hang_share, Outcome::Hang),
+            (self.reset_share, Outcome::Reset),
+        ];
+        let mixed = Lie::ALL.map(|lie| (self.lie_share / Lie::ALL.len() as f64, Outcome::Lie(lie)));
+        let lies = self.lies.shares().map(|(lie, share)| (share, Outcome::Lie(lie)));
+        let cut = [(self.cut_share, Outcome::Cut)];
+        let unavailable =
+            self.unavailable.iter().map(|one| (one.share, Outcome::Unavailable(one.retry_after_s)));
+        let mut left = drawn;
+        // A new kind goes behind the others, so that they are drawn as before.
+        let mut all = apart.into_iter().chain(mixed).chain(lies).chain(cut).chain(unavailable);
+        let found = all.find(|(share, _)| {
+            let is_it = left < *share;
+            left -= share;
+            is_it
+        });
+        found.map_or(Outcome::Answer, |(_, outcome)| outcome)
+    }
+
+    /// What is told of this company whenever it would be the truth, if that is never to be had.
+    fn unusable(&self, seed: u64, company: Company) -> Option<Lie> {
+        if self.unusable_companies_share <= 0.0 {
+            return None;
+        }
+        let [country, number] = company.words();
+        let mut draws = Draws::about(seed, &[UNUSABLE, country, number]);
+        let is_unusable = draws.share() < self.unusable_companies_share;
+        Lie::ALL.get(draws.below(Lie::ALL.len() as u64) as usize).copied().filter(|_| is_unusable)
+    }
+
+    /// The times at which all of it is away.
+    pub(crate) fn whole_outages(&self) -> impl Iterator<Item = Outage> {
+        self.outages.iter().copied().filter(|outage| outage.servers.is_none())
+    }
+
+    /// Which of these it is at this time, and when it began.
     pub(crate) fn outage(&self, now_us: u64) -> Option<(usize, u64)> {
-        let is_now = |outage: &Outage| (outage.begin_us()..outage.end_us()).contains(&now_us);
-        let index = self.outages.iter().position(is_now)?;
-        self.outages.get(index).map(|outage| (index, outage.begin_us()))
+        let mut all = self.whole_outages().enumerate();
+        all.find(|(_, outage)| outage.is_at(now_us)).map(|(index, outage)| (index, outage.begin_us()))
     }
 
-    /// What requests meet at this time if it is away, and until when.
-    pub(crate) fn away(&self, now_us: u64) -> Option<(Away, u64)> {
-        let outage = self.outages.get(self.outage(now_us)?.0)?;
-        Some((outage.how, outage.end_us()))
+    /// What all requests meet at this time, if it is away.
+    pub(crate) fn away(&self, now_us: u64) -> Option<Outage> {
+        self.whole_outages().find(|outage| outage.is_at(now_us))
+    }
+
+    /// What the `nth` request for a company meets at this time, if only its server is away.
+    pub(crate) fn broken(&self, seed: u64, company: Company, nth: u32, now_us: u64) -> Option<Outage> {
+        let is_partial = |outage: &&Outage| outage.servers.is_some() && outage.is_at(now_us);
+        let mut partial = self.outages.iter().filter(is_partial).peekable();
+        partial.peek()?;
+        let [country, number] = company.words();
+        let mut draws = Draws::about(seed, &[SERVER, country, number, u64::from(nth)]);
+        let server = draws.below(self.servers.into());
+        partial.find(|outage| outage.servers.is_some_and(|away| server < away.into())).copied()
     }
 }
 
@@ -81,18 +125,6 @@ impl Latency {
             // Over an hour is never: nobody waits for it, and it fits every sum.
             Self::Lognormal { median_ms, sigma } => (median_ms * (sigma * draws.normal()).exp()).min(3.6e6),
         }
-    }
-}
-
-impl Outage {
-    /// When it begins.
-    pub(crate) fn begin_us(self) -> u64 {
-        (self.begin_s * US_PER_S) as u64
-    }
-
-    /// When it is over.
-    pub(crate) fn end_us(self) -> u64 {
-        ((self.begin_s + self.length_s) * US_PER_S) as u64
     }
 }
 

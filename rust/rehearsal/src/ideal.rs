@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 
 use crate::behaviour::Outcome;
-use crate::profile::Away;
-use crate::profile::Registry;
+use crate::profile::{Away, Outage, Registry};
 use crate::truth::Company;
 
 const TRIES: u32 = 3;
@@ -82,14 +81,18 @@ impl Asked<'_> {
     fn in_turn(&self, mut tries: u32, now_us: u64) -> Fetched {
         let mut begin_us = now_us;
         for _ in 0..TRIES {
-            if let Some((away, end_us)) = self.registry.away(begin_us) {
-                begin_us = if away == Away::Hang { end_us } else { begin_us };
+            let is_away = self.registry.away(begin_us);
+            let is_broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
+            if let Some(outage) = is_away.or_else(is_broken) {
+                // Who meets one broken server has had his try; who meets nobody was not even counted.
+                tries += u32::from(outage.servers.is_some());
+                begin_us = if outage.how == Away::Hang { outage.end_us() } else { begin_us };
                 continue;
             }
             let turn = self.registry.turn(self.seed, self.company, tries);
             tries += 1;
             let at_us = begin_us + turn.latency_us;
-            let is_lost = matches!(self.registry.away(at_us), Some((Away::Reset, _)));
+            let is_lost = self.is_lost(at_us).is_some();
             match turn.outcome {
                 Outcome::Hang => break, // it never fails
                 Outcome::Answer if !is_lost => return Fetched { at_us, tries },
@@ -114,18 +117,24 @@ impl Asked<'_> {
         }
         let mut begin_us = now_us;
         for _ in 0..OUTAGES_MAX {
-            if let Some((_, end_us)) = self.registry.away(begin_us) {
-                begin_us = end_us;
+            let is_broken = || self.registry.broken(self.seed, self.company, nth, begin_us);
+            if let Some(outage) = self.registry.away(begin_us).or_else(is_broken) {
+                begin_us = outage.end_us();
                 continue;
             }
             let at_us = begin_us + turn.latency_us;
-            match self.registry.away(at_us) {
+            match self.is_lost(at_us) {
                 // Lost in an outage: begun again after it.
-                Some((Away::Reset, end_us)) => begin_us = end_us,
-                _ => return Some(at_us),
+                Some(outage) => begin_us = outage.end_us(),
+                None => return Some(at_us),
             }
         }
         None
+    }
+
+    /// The outage in which a reply of this time is lost.
+    fn is_lost(&self, at_us: u64) -> Option<Outage> {
+        self.registry.away(at_us).filter(|outage| outage.how == Away::Reset)
     }
 }
 

@@ -16,6 +16,7 @@ mod truth; // what is so about a company
 mod behaviour; // how a registry meets one request
 mod load; // what a registry saw
 mod clock; // since when
+mod met; // what a request meets
 mod registry; // a registry, with sockets
 mod arrivals; // who asks for what, and when
 mod connection; // one request and its reply
@@ -29,8 +30,12 @@ mod progress; // how it goes
 mod run; // all of it together
 mod reply; // what is made of a reply in virtual time
 mod simulation; // the same in virtual time
+mod random; // sets of registries drawn at random
+mod compare; // the rules beside one plain try
 
+pub use compare::{Row, Side, compare};
 pub use profile::{BadProfile, Profile};
+pub use random::{Kind, drawn};
 pub use report::Report;
 pub use run::{Failure, Watcher, run};
 pub use simulation::simulate;

@@ -1,8 +1,19 @@
 //! What is to happen: the rates and behaviours that a profile asks for, within their bounds.
 
+mod bounds; // what may be asked for
+mod noise; // what a registry's replies are worth
+mod outage; // when a registry is away
+mod registry; // whom customers ask about
+
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use noise::{Lie, Lies, Unavailable};
+pub(crate) use outage::{Away, Outage};
+pub(crate) use registry::{Collapse, Format, Latency, Registry, Throttle};
+
+use bounds::within;
 
 /// Microseconds in a second: the unit in which everything here is counted, from the start of the run.
 pub(crate) const US_PER_S: f64 = 1e6;
@@ -13,7 +24,7 @@ pub(crate) const US_PER_S: f64 = 1e6;
 pub struct BadProfile(String);
 
 /// A whole rehearsal.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Another seed, other draws.
@@ -26,13 +37,13 @@ pub struct Profile {
 }
 
 /// An open loop: they come when they come, however the others fare.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Customers {
     /// New requests a second after the ramp, 0.1 to 100,000.
     pub(crate) rate_per_s: f64,
     /// For so long the rate rises from nothing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) ramp_s: f64,
     /// For so long they come, the ramp included; at most a day.
     pub(crate) duration_s: f64,
@@ -54,132 +65,8 @@ pub(crate) struct Customers {
     #[serde(default)]
     pub(crate) retries: u32,
     /// When the last is served, the registries stay for so long: what the server left open can be seen.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) watch_after_s: f64,
-}
-
-/// One country's registry.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Registry {
-    /// It listens here; 0 is any free port.
-    #[serde(default)]
-    pub(crate) port: u16,
-    /// Its share of all requests is its weight among those of all registries; a millionth to a million.
-    #[serde(default = "as_many_as_another")]
-    pub(crate) weight: f64,
-    /// How it writes a company.
-    #[serde(default)]
-    pub(crate) format: Format,
-    /// How long it takes.
-    pub(crate) latency: Latency,
-    /// Share of requests answered 500.
-    #[serde(default)]
-    pub(crate) error_share: f64,
-    /// Share of requests never answered.
-    #[serde(default)]
-    pub(crate) hang_share: f64,
-    /// Share of requests met by TCP's RST.
-    #[serde(default)]
-    pub(crate) reset_share: f64,
-    /// Share of requests answered 200 with what cannot be used: broken JSON, wrong types, wrong Content-Type.
-    #[serde(default)]
-    pub(crate) lie_share: f64,
-    /// Beyond what rate it answers 429.
-    pub(crate) throttle: Option<Throttle>,
-    /// Beyond how many at once it breaks down.
-    pub(crate) collapse: Option<Collapse>,
-    /// When it is away.
-    #[serde(default)]
-    pub(crate) outages: Vec<Outage>,
-}
-
-/// Which object a registry speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
-    /// `application/x-company-v1`.
-    V1,
-    /// `application/x-company-v2`.
-    V2,
-    /// Drawn anew for each reply.
-    #[default]
-    Mixed,
-}
-
-/// How long a reply takes.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(tag = "shape", rename_all = "lowercase", deny_unknown_fields)]
-pub(crate) enum Latency {
-    /// Always the same.
-    Fixed {
-        /// So long.
-        ms: f64,
-    },
-    /// Anything between two bounds.
-    Uniform {
-        /// At least so long.
-        from_ms: f64,
-        /// At most so long.
-        to_ms: f64,
-    },
-    /// Log-normal: many near the median, a few far above.
-    Lognormal {
-        /// Half take longer.
-        median_ms: f64,
-        /// Standard deviation of the latency's natural logarithm.
-        sigma: f64,
-    },
-}
-
-/// A token bucket that holds what one second brings.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Throttle {
-    /// Requests a second.
-    pub(crate) per_s: f64,
-    /// What `Retry-After` of the 429 says.
-    pub(crate) retry_after_s: u32,
-}
-
-/// What happens to requests beyond so many at once.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Collapse {
-    /// So many are still well.
-    pub(crate) over: u32,
-    /// Takes so many times as long; left out, the answer is 503 at once.
-    pub(crate) latency_factor: Option<f64>,
-}
-
-/// A time of being away.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Outage {
-    /// So long after the start.
-    pub(crate) begin_s: f64,
-    /// For so long.
-    pub(crate) length_s: f64,
-    /// What requests meet.
-    #[serde(default)]
-    pub(crate) how: Away,
-}
-
-/// What requests meet during an outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Away {
-    /// TCP's RST, also for what was begun before.
-    #[default]
-    Reset,
-    /// Nothing, until it ends; then TCP's RST.
-    Hang,
-    /// 503 at once.
-    Unavailable,
-}
-
-const fn as_many_as_another() -> f64 {
-    1.0
 }
 
 const fn ten_milliseconds() -> f64 {
@@ -188,6 +75,11 @@ const fn ten_milliseconds() -> f64 {
 
 const fn one_second() -> f64 {
     1000.0
+}
+
+/// Need it not be written?
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Profile {
@@ -230,50 +122,4 @@ impl Profile {
         }
         self.registries.iter().try_for_each(|(country, registry)| registry.check(country))
     }
-}
-
-impl Registry {
-    fn check(&self, country: &str) -> Result<(), BadProfile> {
-        if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_lowercase()) {
-            return Err(BadProfile(format!("registries.{country}: expected two small letters")));
-        }
-        let key = |name: &str| format!("registries.{country}.{name}");
-        within(&key("weight"), self.weight, 1e-6, 1e6)?;
-        let shares = [
-            ("error_share", self.error_share),
-            ("hang_share", self.hang_share),
-            ("reset_share", self.reset_share),
-            ("lie_share", self.lie_share),
-        ];
-        for (name, share) in shares {
-            within(&key(name), share, 0.0, 1.0)?;
-        }
-        within(&key("*_share together"), shares.iter().map(|(_, share)| share).sum(), 0.0, 1.0)?;
-        let latencies = match self.latency {
-            Latency::Fixed { ms } => [ms, 0.0],
-            Latency::Uniform { from_ms, to_ms } => [from_ms, to_ms - from_ms],
-            Latency::Lognormal { median_ms, sigma } => [median_ms, sigma],
-        };
-        for latency in latencies {
-            within(&key("latency"), latency, 0.0, 600_000.0)?;
-        }
-        if let Some(throttle) = self.throttle {
-            within(&key("throttle.per_s"), throttle.per_s, 0.1, 1e6)?;
-        }
-        if let Some(factor) = self.collapse.and_then(|collapse| collapse.latency_factor) {
-            within(&key("collapse.latency_factor"), factor, 1.0, 1000.0)?;
-        }
-        for outage in &self.outages {
-            within(&key("outages.begin_s"), outage.begin_s, 0.0, 86_400.0)?;
-            within(&key("outages.length_s"), outage.length_s, 0.001, 86_400.0)?;
-        }
-        Ok(())
-    }
-}
-
-fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(), BadProfile> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(BadProfile(format!("{key}: is {value}; expected {least} to {most}")))
 }

@@ -9,9 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::behaviour::{Bucket, Outcome, Turn};
+use crate::behaviour::{Bucket, Outcome};
 use crate::clock::Clock;
 use crate::load::Load;
+use crate::met::Met;
 use crate::profile::{Away, Registry as Behaviour, Throttle};
 use crate::truth::Company;
 
@@ -30,27 +31,6 @@ pub(crate) struct Registry {
     /// Companies from this number on do not exist.
     companies: u64,
     clock: Rc<Clock>,
-}
-
-/// How a request is met, after its latency.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Met {
-    /// With what is so about a company that exists.
-    Told(Company, Turn),
-    /// 404.
-    Unknown,
-    /// 429, with what `Retry-After` says.
-    Throttled(u32),
-    /// 503.
-    Unavailable,
-    /// 500.
-    Error,
-    /// 200 with what cannot be used.
-    Lie(Company, Turn),
-    /// TCP's RST.
-    Reset,
-    /// Says nothing for so many microseconds, then resets; none is for ever.
-    Hang(Option<u64>),
 }
 
 impl Registry {
@@ -114,7 +94,7 @@ impl Registry {
                 reset(stream);
                 false
             }
-            met => stream.write_all(written(met).as_bytes()).await.is_ok(),
+            met => stream.write_all(met.written().as_bytes()).await.is_ok() && !met.closes(),
         }
     }
 
@@ -122,13 +102,9 @@ impl Registry {
     pub(crate) fn begin(&self, company: Option<Company>, now_us: u64) -> (Met, u64) {
         let mut load = self.load.borrow_mut();
         load.come(now_us);
-        if let Some((away, end_us)) = self.behaviour.away(now_us) {
+        if let Some(outage) = self.behaviour.away(now_us) {
             load.away += 1;
-            return match away {
-                Away::Reset => (Met::Reset, 0),
-                Away::Hang => (Met::Hang(Some(end_us - now_us)), 0),
-                Away::Unavailable => (Met::Unavailable, 0),
-            };
+            return (Met::outage(outage, now_us), 0);
         }
         let is_over = |throttle: &Throttle| !self.bucket.borrow_mut().take(*throttle, now_us);
         if let Some(throttle) = self.behaviour.throttle.filter(is_over) {
@@ -140,20 +116,26 @@ impl Registry {
         if let Some(collapse) = self.behaviour.collapse.filter(|collapse| at_once > u64::from(collapse.over))
         {
             load.collapsed += 1;
-            let Some(slower) = collapse.latency_factor else { return (Met::Unavailable, 0) };
+            let Some(slower) = collapse.latency_factor else { return (Met::Unavailable(None), 0) };
             factor = slower;
         }
         let Some(company) = company else {
             load.answered += 1;
             return (Met::Unknown, 0);
         };
-        let turn = self.turn(company);
+        let nth = self.count(company);
+        if let Some(outage) = self.behaviour.broken(self.seed, company, nth, now_us) {
+            load.away += 1;
+            return (Met::outage(outage, now_us), 0);
+        }
+        let turn = self.behaviour.turn(self.seed, company, nth);
         if turn.outcome == Outcome::Answer {
             load.answered += 1;
         } else {
             load.failed += 1;
         }
-        (self.met(company, turn), (turn.latency_us as f64 * factor) as u64)
+        let exists = company.number < self.companies;
+        (Met::turn(company, turn, exists), (turn.latency_us as f64 * factor) as u64)
     }
 
     /// A request is over.
@@ -163,65 +145,17 @@ impl Registry {
 
     /// How it is met after its latency: what was begun before an outage is lost in it.
     pub(crate) fn lost(&self, met: Met, now_us: u64) -> Met {
-        match self.behaviour.away(now_us) {
-            Some((Away::Reset, _)) => Met::Reset,
-            Some((Away::Hang | Away::Unavailable, _)) | None => met,
-        }
+        let is_reset = self.behaviour.away(now_us).is_some_and(|outage| outage.how == Away::Reset);
+        if is_reset { Met::Reset } else { met }
     }
 
-    fn turn(&self, company: Company) -> Turn {
+    /// How often this company was asked for before.
+    fn count(&self, company: Company) -> u32 {
         let mut asked = self.asked.borrow_mut();
         let count = asked.entry(company.number).or_default();
-        let nth = *count;
         *count += 1;
-        self.behaviour.turn(self.seed, company, nth)
+        *count - 1
     }
-
-    fn met(&self, company: Company, turn: Turn) -> Met {
-        match turn.outcome {
-            Outcome::Answer if company.number >= self.companies => Met::Unknown,
-            Outcome::Answer => Met::Told(company, turn),
-            Outcome::Error => Met::Error,
-            Outcome::Hang => Met::Hang(None),
-            Outcome::Reset => Met::Reset,
-            Outcome::Lie => Met::Lie(company, turn),
-        }
-    }
-}
-
-/// The reply's octets.
-fn written(met: Met) -> String {
-    let ok = "200 OK";
-    match met {
-        Met::Told(company, turn) => {
-            let (kind, body) = company.registry_says(turn.wording);
-            reply(ok, "", kind, &body)
-        }
-        Met::Unknown => reply("404 Not Found", "", "text/plain", ""),
-        Met::Throttled(retry_after_s) => {
-            let field = format!("Retry-After: {retry_after_s}\r\n");
-            reply("429 Too Many Requests", &field, "text/plain", "")
-        }
-        Met::Unavailable => reply("503 Service Unavailable", "", "text/plain", ""),
-        Met::Error => reply("500 Internal Server Error", "", "text/plain", ""),
-        Met::Lie(company, turn) => {
-            let (kind, body) = company.registry_says(turn.wording);
-            match turn.lie {
-                0 => reply(ok, "", kind, body.trim_end_matches('}')),
-                1 => reply(ok, "", kind, r#"{"cn":1,"company_name":["a"]}"#),
-                2 => reply(ok, "", kind, r#"{"cn":"a","closed_on":7,"company_name":"a","dissolved_on":7}"#),
-                _ => reply(ok, "", "text/html", "<h1>It works</h1>"),
-            }
-        }
-        Met::Reset | Met::Hang(_) => String::new(), // nothing is written
-    }
-}
-
-fn reply(status: &str, field: &str, kind: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\n{field}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 /// Closes with TCP's RST.

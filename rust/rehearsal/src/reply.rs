@@ -1,10 +1,10 @@
 //! What the simulated service makes of a registry's reply, and a customer of the service's.
 
 use backendify_core::miss::{S, Told, Tried};
-use backendify_core::outcome::{Fault, Outcome};
-use backendify_core::registry::{BadReply, Company};
+use backendify_core::outcome::Outcome;
+use backendify_core::registry::Company;
 
-use crate::registry::Met;
+use crate::met::Met;
 use crate::score::Try;
 
 /// What the service makes of it; None while it hangs.
@@ -20,11 +20,16 @@ pub(crate) fn tried(met: Met) -> Option<Tried> {
         }
         Met::Unknown => reply(404, Outcome::NotFound, None),
         Met::Throttled(retry_after_s) => reply(429, without_body(429), Some(u64::from(retry_after_s) * S)),
-        Met::Unavailable => reply(503, without_body(503), None),
+        Met::Unavailable(retry_after_s) => {
+            reply(503, without_body(503), retry_after_s.map(|seconds| u64::from(seconds) * S))
+        }
         Met::Error => reply(500, without_body(500), None),
-        Met::Lie(..) => reply(200, Outcome::Unusable(Fault::Body(BadReply::UnknownType)), None),
+        Met::Lie(company, wording, lie) => {
+            let (kind, body) = company.registry_garbles(wording, lie);
+            reply(200, Outcome::of_reply(200, kind.as_bytes(), body.as_bytes()), None)
+        }
         Met::Hang(None) => None,
-        Met::Reset | Met::Hang(Some(_)) => Some(Tried::Reset),
+        Met::Reset | Met::Cut(..) | Met::Hang(Some(_)) => Some(Tried::Reset),
     }
 }
 

@@ -20,11 +20,11 @@ pub struct Report {
     right_percent: f64,
     right_after_retries_percent: f64,
     /// What the ideal cache could have told at the first try.
-    bound_percent: f64,
+    pub(crate) bound_percent: f64,
     /// The same, had it begun three tries at once.
     bound_at_once_percent: f64,
     /// Right at the first try, of what the ideal cache could have told.
-    of_bound_percent: f64,
+    pub(crate) of_bound_percent: f64,
     /// Of right answers, from when the request was due.
     latency_ms: BTreeMap<&'static str, f64>,
     wrong: u64,
@@ -39,7 +39,7 @@ pub struct Report {
     /// Of the late ones, those never sent: too many customers were there.
     kept_out: u64,
     late_ms_peak: f64,
-    registries: BTreeMap<String, RegistryReport>,
+    pub(crate) registries: BTreeMap<String, RegistryReport>,
     /// Over all registries, by the second in which they came.
     seconds: Vec<Tally>,
     /// First tries and further ones, by the second in which they began.
@@ -47,14 +47,14 @@ pub struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct RegistryReport {
+pub(crate) struct RegistryReport {
     #[serde(flatten)]
-    load: Load,
+    pub(crate) load: Load,
     /// Its own customers.
     customers: Warmth,
     right_percent: f64,
     of_bound_percent: f64,
-    distinct: usize,
+    pub(crate) distinct: usize,
     requests_per_distinct: f64,
     throttled_percent: f64,
     outages: Vec<OutageReport>,
@@ -115,7 +115,7 @@ impl RegistryReport {
         let distinct = registry.distinct();
         let customers = score.customers.get(index).copied().unwrap_or_default();
         let all = customers.warm.plus(customers.cold);
-        let outages = registry.behaviour.outages.iter().zip(during).map(|(outage, during)| OutageReport {
+        let outages = registry.behaviour.whole_outages().zip(during).map(|(outage, during)| OutageReport {
             begin_s: outage.begin_s,
             length_s: outage.length_s,
             during: during.clone(),

@@ -99,7 +99,7 @@ async fn play<W: Watcher>(profile: &Profile, watcher: &mut W) -> Result<Report, 
         server,
         customers: profile.customers.clone(),
         score: RefCell::new(Score::new(
-            &registries.iter().map(|registry| registry.behaviour.outages.len()).collect::<Vec<_>>(),
+            &registries.iter().map(|registry| registry.behaviour.whole_outages().count()).collect::<Vec<_>>(),
         )),
         ideal: RefCell::new(Ideal::new(profile.seed, (profile.customers.limit_ms * 1000.0) as u64)),
         registries,

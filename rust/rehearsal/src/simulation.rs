@@ -14,9 +14,10 @@ use backendify_core::miss::{Act, Breaker, Caps, Misses, Moment, Policy, Question
 use crate::arrivals::{Arrival, Arrivals};
 use crate::clock::Clock;
 use crate::ideal::Ideal;
+use crate::met::Met;
 use crate::profile::Profile;
 use crate::progress::Progress;
-use crate::registry::{Met, Registry};
+use crate::registry::Registry;
 use crate::reply::{judged, tried};
 use crate::report::Report;
 use crate::score::{Asked, Score, Try};
@@ -105,7 +106,7 @@ impl<'a> Simulation<'a> {
         policy.registries.resize(registries.len(), last);
         let limit_us = (profile.customers.limit_ms * 1000.0) as u64;
         let outages: Vec<usize> =
-            registries.iter().map(|registry| registry.behaviour.outages.len()).collect();
+            registries.iter().map(|registry| registry.behaviour.whole_outages().count()).collect();
         Self {
             profile,
             limit_us,
@@ -261,6 +262,9 @@ impl<'a> Simulation<'a> {
                 self.cache.insert(company);
             }
             self.end(id);
+            if let Met::Cut(..) = met {
+                self.misses.first_byte(id, now);
+            }
             self.misses.tried(id, tried, now, &mut self.acts);
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::draws::Draws;
-use crate::profile::Format;
+use crate::profile::{Format, Lie};
 
 /// Companies are made from this alone: they are the same in each rehearsal.
 const SEED: u64 = 0x6e61_6d65;
@@ -99,6 +99,22 @@ impl Company {
         };
         let name = serde_json::Value::String(self.name());
         (kind, format!(r#"{{"{name_key}":{name}{date},"registered":true}}"#))
+    }
+
+    /// A registry's reply that nobody can use: (Content-Type, body).
+    pub(crate) fn registry_garbles(self, wording: Wording, lie: Lie) -> (&'static str, String) {
+        let (kind, body) = self.registry_says(wording);
+        // Both shapes' members stand in it, for whichever is looked for.
+        let body = match lie {
+            Lie::BrokenJson => body.trim_end_matches('}').to_owned(),
+            Lie::WrongType => r#"{"cn":1,"company_name":["a"]}"#.to_owned(),
+            Lie::NoName => r#"{"name":"a","registered":true}"#.to_owned(),
+            Lie::BadDate => {
+                r#"{"cn":"a","closed_on":"soon","company_name":"a","dissolved_on":"2021-02-30"}"#.to_owned()
+            }
+            Lie::UnknownType => return ("text/html", "<h1>It works</h1>".to_owned()),
+        };
+        (kind, body)
     }
 
     /// Whether a customer was told the truth.
