@@ -32,6 +32,7 @@ mod limit; // how many at once
 mod ceiling; // how many at once it answers in time
 mod pace; // how many a second
 mod pause; // not now, it says
+mod streak; // can that be chance?
 mod share; // what the other registries need
 mod queue; // who waits for room
 mod patience; // when a second try begins
@@ -153,7 +154,8 @@ impl<W> Misses<W> {
         if self.policy.waiters_max == 0 {
             return refuse(waiter, &self.refusals.overloaded, acts);
         }
-        if let (None, Some(told)) = (under_way, self.memo.find(hash, now)) {
+        let has_told_since = |kept_at| guard.pause.has_told_since(kept_at);
+        if let (None, Some(told)) = (under_way, self.memo.find(hash, now, has_told_since)) {
             self.counted.memo_hits += 1;
             return refuse(waiter, told, acts);
         }
@@ -162,8 +164,9 @@ impl<W> Misses<W> {
         }
         let joined = under_way.is_some();
         let number = under_way.unwrap_or_else(|| {
-            let is_again = self.memo.knows(hash);
-            self.flights.insert(Flight { is_again, ..Flight::new(hash, registry, Arc::clone(id)) })
+            let known = self.memo.knows(hash);
+            let (is_again, bad_data) = (known.is_some(), known.unwrap_or(0));
+            self.flights.insert(Flight { is_again, bad_data, ..Flight::new(hash, registry, Arc::clone(id)) })
         });
         let Some(flight) = self.flights.all.get_mut(number) else { return };
         let deadline = now + self.policy.deadline_us;
@@ -183,6 +186,9 @@ impl<W> Misses<W> {
             }
         }
         self.adopt_probe(number);
+        if self.is_lost(number, now) {
+            self.begin_again(number, now, acts);
+        }
     }
 
     /// A record that is asked for often runs out soon: fetched behind the answer, if its registry has room to spare.
@@ -195,7 +201,7 @@ impl<W> Misses<W> {
         let is_wanted = guard.is_idle(now)
             && self.all.tally().total() * 2 < self.policy.fetches_max
             && self.flights.find(hash, question).is_none()
-            && self.memo.find(hash, now).is_none();
+            && self.memo.find(hash, now, |kept_at| guard.pause.has_told_since(kept_at)).is_none();
         if is_wanted {
             let number = self.flights.insert(Flight::new(hash, question.registry, question.id.into()));
             self.admit(number, now, acts);

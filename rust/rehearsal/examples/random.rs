@@ -22,6 +22,8 @@ fn set(policy: &mut Policy, caps: &mut Caps, name: &str, value: f64) {
         "queue_wait_ms" => policy.queue_wait_us = value as u64 * MS,
         "breaker" => policy.breaker = value != 0.0,
         "ceiling" => policy.ceiling = value != 0.0,
+        "obeys" => policy.obeys = value != 0.0,
+        "retries_per_help" => policy.retries_per_help = value,
         "memo_max" => policy.memo_max = value as usize,
         "retry_share" => policy.retry_share = value,
         "retries_per_s" => policy.retries_per_s = value,
@@ -43,19 +45,33 @@ fn main() {
         policy.waiters_max = 50_000;
         caps.concurrency_max = 2000;
     }
+    policy.deadline_us = 1000 * MS;
     for word in rest.iter().filter(|word| word.contains('=')) {
         let (name, value) = word.split_once('=').unwrap();
         set(&mut policy, &mut caps, name, value.parse().unwrap());
     }
     policy.registries = vec![caps];
+    if let Ok(only) = std::env::var("ONLY") {
+        let set = drawn(if is_collapsing { Kind::Collapsing } else { Kind::Noisy }, seed, only.parse().unwrap());
+        let report = backendify_rehearsal::simulate(&set, &policy, |line| { println!("{line}"); Ok::<_, std::convert::Infallible>(()) }).unwrap();
+        println!("{}", serde_json::to_string_pretty(&report).unwrap().lines().filter(|l| !l.trim().parse::<u64>().is_ok()).take(90).collect::<Vec<_>>().join("\n"));
+        return;
+    }
     let kind = if is_collapsing { Kind::Collapsing } else { Kind::Noisy };
     let rows: Vec<Row> =
         (1..=count).map(|number| compare(number, &drawn(kind, seed, number), &policy)).collect();
     let won = |row: &Row| row.rules.of_bound_percent - row.one_try.of_bound_percent;
     let mut worst = rows.clone();
     worst.sort_by(|one, other| won(one).total_cmp(&won(other)));
+    if rest.iter().any(|word| word == "bound") {
+        worst.retain(|row| !row.throttles);
+        worst.sort_by(|one, other| one.rules.of_bound_percent.total_cmp(&other.rules.of_bound_percent));
+    }
+    if rest.iter().any(|word| word == "peak") {
+        worst.sort_by(|one, other| other.rules.of_borne.unwrap_or(0.0).total_cmp(&one.rules.of_borne.unwrap_or(0.0)));
+    }
     println!("  set  rules - one    rules  one try    bound   asked a company   at once      of borne");
-    for row in worst.iter().take(10) {
+    for row in worst.iter().take(if rest.iter().any(|word| word == "long") { 40 } else { 10 }) {
         println!(
             "{:5} {:12.2} {:8.2} {:8.2} {:8.2}  {:7.2} {:7.2} {:5} {:5} {:6.2} {:6.2}  {}",
             row.number,

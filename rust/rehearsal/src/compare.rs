@@ -64,6 +64,7 @@ fn one_try(rules: &Policy) -> Policy {
         registries: vec![unlimited; rules.registries.len().max(1)],
         breaker: false,
         ceiling: false,
+        obeys: false,
         tries_max: 1,
         memo_max: 0,
         fetches_max: ALL,

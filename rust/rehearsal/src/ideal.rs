@@ -30,10 +30,12 @@ struct Fetched {
     /// When it came, or will; the last instant of all when no try brought it.
     at_us: u64,
     tries: u32,
+    /// Until when its registry wants it not to be asked for again (`Retry-After`).
+    not_before_us: u64,
 }
 
 impl Fetched {
-    const NOT: Self = Self { at_us: u64::MAX, tries: 0 };
+    const NOT: Self = Self { at_us: u64::MAX, tries: 0, not_before_us: 0 };
 
     const fn is_coming(self) -> bool {
         self.at_us != u64::MAX
@@ -58,7 +60,7 @@ impl Ideal {
         let asked = Asked { registry, seed: self.seed, company };
         let in_turn = self.in_turn.entry(company).or_insert(Fetched::NOT);
         if !in_turn.is_coming() {
-            *in_turn = asked.in_turn(in_turn.tries, now_us);
+            *in_turn = asked.in_turn(*in_turn, now_us);
         }
         let at_once = self.at_once.entry(company).or_insert(Fetched::NOT);
         if !at_once.is_coming() {
@@ -77,36 +79,41 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// A fetch that begins now, after so many tries before it: the next try begins when one failed.
-    fn in_turn(&self, mut tries: u32, now_us: u64) -> Fetched {
-        let mut begin_us = now_us;
+    /// A fetch that begins now, after the one before it: the next try begins when one failed, and not before `Retry-After`.
+    fn in_turn(&self, before: Fetched, now_us: u64) -> Fetched {
+        let Fetched { mut tries, not_before_us, .. } = before;
+        let mut begin_us = now_us.max(not_before_us);
+        let mut wait_us = 0;
         for _ in 0..TRIES {
             let is_away = self.registry.away(begin_us);
             let is_broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
             if let Some(outage) = is_away.or_else(is_broken) {
                 // Who meets one broken server has had his try; who meets nobody was not even counted.
                 tries += u32::from(outage.servers.is_some());
-                begin_us = if outage.how == Away::Hang { outage.end_us() } else { begin_us };
+                wait_us = microseconds(outage.retry_after_s(begin_us));
+                begin_us = if outage.how == Away::Hang { outage.end_us() } else { begin_us + wait_us };
                 continue;
             }
             let turn = self.registry.turn(self.seed, self.company, tries);
             tries += 1;
             let at_us = begin_us + turn.latency_us;
             let is_lost = self.is_lost(at_us).is_some();
-            match turn.outcome {
+            wait_us = match turn.outcome {
                 Outcome::Hang => break, // it never fails
-                Outcome::Answer if !is_lost => return Fetched { at_us, tries },
-                _ => begin_us = at_us,
-            }
+                Outcome::Answer if !is_lost => return Fetched { at_us, tries, ..Fetched::NOT },
+                Outcome::Unavailable(retry_after_s) => microseconds(retry_after_s),
+                _ => 0,
+            };
+            begin_us = at_us + wait_us;
         }
-        Fetched { tries, ..Fetched::NOT }
+        Fetched { tries, not_before_us: if wait_us > 0 { begin_us } else { 0 }, ..Fetched::NOT }
     }
 
     /// Three tries that want to begin now.
     fn at_once(&self, tries: u32, now_us: u64) -> Fetched {
         let all = tries..tries + TRIES;
         let at_us = all.filter_map(|nth| self.comes_at(nth, now_us)).min().unwrap_or(u64::MAX);
-        Fetched { at_us, tries: tries + TRIES }
+        Fetched { at_us, tries: tries + TRIES, ..Fetched::NOT }
     }
 
     /// When a try that wants to begin now brings the answer, if it does; an outage only delays it.
@@ -136,6 +143,10 @@ impl Asked<'_> {
     fn is_lost(&self, at_us: u64) -> Option<Outage> {
         self.registry.away(at_us).filter(|outage| outage.how == Away::Reset)
     }
+}
+
+fn microseconds(seconds: Option<u32>) -> u64 {
+    u64::from(seconds.unwrap_or(0)) * 1_000_000
 }
 
 #[cfg(test)]

@@ -25,23 +25,24 @@ const THROTTLED_ONE_IN: u64 = 5;
 const THROTTLE_PER_S: Range = (20.0, 400.0);
 const THROTTLE_RETRY_AFTER_S: u32 = 1;
 const AWAY_ONE_IN: u64 = 5;
-const AWAY_BEGIN_S: Range = (3.0, 14.0);
+const AWAY_BEGIN_S: Range = (5.0, 50.0);
 const AWAY_LENGTHS_S: [f64; 2] = [1.0, 4.0];
 const BROKEN_ONE_IN: u64 = 6;
-const BROKEN_SERVERS: Range = (3.0, 10.0);
+const BROKEN_SERVERS: Range = (5.0, 10.0);
 const BROKEN_RETRY_AFTER_S: Range = (1.0, 120.0);
 const RATE_PER_S: Range = (20.0, 500.0);
-const DURATION_S: f64 = 20.0;
+const DURATION_S: f64 = 60.0;
 const COMPANIES: Range = (200.0, 50_000.0);
 const ZIPF: Range = (0.6, 1.2);
 const RETRIES_MAX: u64 = 2;
 const UNKNOWN_MAX: f64 = 0.05;
 
 // Where a registry collapses: most of what is asked is new to the service, so that the demand is about what is asked.
-const COLLAPSING_MEDIAN_MS: Range = (100.0, 500.0);
+// Slower than its customers wait, where it collapses: a registry that is still in time bears what it is asked for.
+const COLLAPSING_MEDIAN_MS: Range = (350.0, 500.0);
 const COLLAPSING_ERRORS_MAX: f64 = 0.2;
 const COLLAPSE_OVER: Range = (20.0, 100.0);
-const COLLAPSE_FACTOR: Range = (2.0, 6.0);
+const COLLAPSE_FACTOR: Range = (3.0, 6.0);
 const DEMAND: Range = (0.5, 2.0);
 const COLLAPSING_COMPANIES: Range = (20_000.0, 50_000.0);
 const COLLAPSING_ZIPF: Range = (0.0, 0.8);

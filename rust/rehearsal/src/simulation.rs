@@ -143,12 +143,15 @@ impl<'a> Simulation<'a> {
         let mut line = progress.line(&self.score, &self.registries, now_us, open);
         for (number, registry) in (0..).zip(&self.registries) {
             let Some(stats) = self.misses.registry_stats(number, Moment(now_us)) else { break };
-            let RegistryStats { limit, queued, breaker, patience_us, rate_per_s, .. } = stats;
+            let RegistryStats { limit, queued, breaker, patience_us, paused_for_us, rate_per_s, .. } = stats;
             let country = String::from_utf8_lossy(&registry.country);
             let _written = write!(line, "  {country}: limit {limit}, {queued} queued");
             let _written = write!(line, ", second try after {} ms", patience_us / 1000);
             if rate_per_s.is_finite() {
                 let _written = write!(line, ", pace {rate_per_s:.0}/s");
+            }
+            if paused_for_us > 0 {
+                let _written = write!(line, ", paused for {:.1} s", paused_for_us as f64 / S as f64);
             }
             if breaker == Breaker::Open {
                 line.push_str(", breaker open");

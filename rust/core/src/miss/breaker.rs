@@ -1,11 +1,17 @@
-//! Breaker: a registry that fails is not asked, but for a probe now and then (Nygard, "Release It!", 2007).
+//! Breaker: a registry that is away, or silent, or of no use to anybody, is not asked, but for a probe now and then (Nygard,
+//! "Release It!", 2007).
 //!
-//! It is in trouble when half of at least twenty results of the last ten seconds failed, or twenty in a row did, or five
-//! connections in a row could not be made. The breaker opens when a try that began in trouble fails too: hundreds of
-//! connections that break at one instant are one event, after which the registry may be well at once. It also opens when
-//! twenty tries in a row are overdue, none of them older than one that was answered, after so long a silence for each: the
-//! time-outs of a registry that hangs would come ten seconds late. Replies to what was asked before them break the silence,
-//! and no more: the tries that hang fill the limit while they still come. A slow but right reply is no failure.
+//! Prompt failure is not silence: while some of what a registry says is of use, there is that much to be had of it. So the
+//! breaker opens by streaks that are no chance ([`Streak`]): of replies of which none is of use, at least twenty; of
+//! connections that could not be made, at least five; of overdue tries, at least twenty, none of them older than one that was
+//! answered, after so long a silence for each (the time-outs of a registry that hangs would come ten seconds late). Bad data
+//! and refused questions say nothing here, but that somebody is there.
+//!
+//! For the first two, a try that begins after that must fail too: hundreds of connections that break at one instant are one
+//! event, after which the registry may be well at once. And the streak must have lasted as long as a good reply takes: where
+//! failures come at once and answers after half a second, the first half second is all failures. Replies to what was asked
+//! before overdue tries break the silence, and no more: the tries that hang fill the limit while they still come. A slow but
+//! right reply is no failure.
 //!
 //! A probe goes out a quarter of a second after it opened, and then after a sixteenth of the outage so far, up to thirty
 //! seconds: so the load falls as if the wait were doubled again and again, and yet a registry's return is seen within a
@@ -19,12 +25,21 @@ use super::chance::Chance;
 use super::ledger::{Line, Word};
 use super::moment::{MS, Moment, S};
 use super::stats;
+use super::streak::Streak;
 
-const WINDOW_S: usize = 10;
-const RESULTS_MIN: u32 = 20;
-const FAILURES_MAX: u32 = 20;
-const CONNECTS_MAX: u32 = 5;
-const SILENT_MAX: u32 = 20;
+/// It opens when what is usual there would bring that once in a million results.
+const CHANCE: f64 = 1e-6;
+/// So many replies in a row must be of no use: 48 where nothing is known yet, as there may be one in ten that is.
+const USELESS_MIN: u32 = 20;
+const USELESS_PRIOR: f64 = 0.75;
+/// So many in a row say that it is not a registry that fails, but none that is there.
+const UNHEARD_MIN: u32 = 5;
+/// So many connections in a row must fail, which are rare from the start.
+const CONNECTS_MIN: u32 = 5;
+const CONNECTS_PRIOR: f64 = 0.05;
+/// So many tries in a row must be overdue.
+const SILENT_MIN: u32 = 20;
+const SILENT_PRIOR: f64 = 0.5;
 const PROBE_APART_US_MIN: u64 = 250 * MS;
 const PROBE_APART_US_MAX: u64 = 30 * S;
 /// So long a probe is waited for at most, unless no other would go out then anyway: a registry that is back must be seen
@@ -32,6 +47,10 @@ const PROBE_APART_US_MAX: u64 = 30 * S;
 pub(super) const PROBE_US_MAX: u64 = 2 * S;
 /// But a registry that has just come back may be slower than usual: so much of the outage so far a probe may take.
 const PROBE_US_SHARE: u64 = 2;
+/// So much longer than the failures, and twice as long as they, is no prompt failure.
+const OUTLIVES_US: u64 = 50 * MS;
+/// Where failures are prompt, so many times as many probes go out.
+const PROMPT_TIMES: u64 = 2;
 /// The outage so far, by this, is the time to the next probe.
 const PROBE_SHARE: u64 = 16;
 
@@ -40,8 +59,12 @@ const PROBE_SHARE: u64 = 16;
 pub(super) enum Health {
     /// It does what it is there for, however slowly.
     Well,
-    /// It fails.
+    /// It is there: what it said of this question says nothing of others.
+    Heard,
+    /// It says that it fails.
     Failing,
+    /// It says nothing of use: it refuses, breaks off, or is silent.
+    Lost,
     /// Nobody takes connections.
     Away,
 }
@@ -53,10 +76,18 @@ pub(super) struct Probe {
     pub(super) ends_at: Moment,
     /// When it ends sooner, the next may go out from then on.
     next_at: Moment,
+    /// When it has outlived the failures that opened the breaker: they were prompt, and this is none of them. None where tries
+    /// hung.
+    pub(super) outlives_at: Option<Moment>,
 }
 
 /// The lowest bit of [`Word::Turned`].
 const OPEN: u64 = 1;
+/// The next one: it opened because nothing was heard but 503. Then any other word closes it.
+const UNHEARD: u64 = 2;
+/// The one after that: it opened because tries hung.
+const HUNG: u64 = 4;
+const BITS: u32 = 3;
 
 /// The health of one registry.
 #[derive(Clone, Debug)]
@@ -66,18 +97,18 @@ pub(super) struct Breaker {
     turned: u64,
     /// May it open at all?
     opens: bool,
-    /// For each second of the window: (results, failures).
-    seconds: [(u32, u32); WINDOW_S],
-    /// The second, since the clock's start, to which the window reaches.
-    second: u64,
     /// Since when it is in trouble.
     trouble_at: Option<Moment>,
-    /// In a row.
-    failed: u32,
-    /// In a row.
-    connects_failed: u32,
+    /// Replies that were of no use, and none at all.
+    useless: Streak,
+    /// How long the slowest of these took.
+    failed_us: u64,
+    /// So many of the last in a row said nothing at all, but for 503.
+    unheard: u32,
+    /// Connections that could not be made.
+    away: Streak,
     /// Overdue tries, none of them older than one that was answered.
-    silent: u32,
+    silent: Streak,
     /// When the oldest of them began.
     silent_from: Moment,
     heard_at: Moment,
@@ -93,12 +124,12 @@ impl Breaker {
             line,
             opens,
             turned: 0,
-            seconds: [(0, 0); WINDOW_S],
-            second: 0,
             trouble_at: None,
-            failed: 0,
-            connects_failed: 0,
-            silent: 0,
+            useless: Streak::new(USELESS_MIN, CHANCE, USELESS_PRIOR),
+            failed_us: 0,
+            unheard: 0,
+            away: Streak::new(CONNECTS_MIN, CHANCE, CONNECTS_PRIOR),
+            silent: Streak::new(SILENT_MIN, CHANCE, SILENT_PRIOR),
             silent_from: Moment(0),
             heard_at: Moment(0),
             heard_of: Moment(0),
@@ -127,22 +158,42 @@ impl Breaker {
             return None;
         }
         let outage_us = now.since(moment_of(turned));
-        let apart_us = (outage_us / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX);
+        // One that fails at once costs little.
+        let times = if turned & HUNG == 0 { PROMPT_TIMES } else { 1 };
+        let apart_us = (outage_us / PROBE_SHARE).clamp(PROBE_APART_US_MIN, PROBE_APART_US_MAX) / times;
         let next_at = now + jittered(apart_us, chance);
         let takes_us = hangs_us.max((outage_us / PROBE_US_SHARE).min(PROBE_US_MAX));
         let ends_at = next_at.max(now + takes_us);
-        self.line.change(Word::ProbeAt, probe_at, ends_at.0).then_some(Probe { ends_at, next_at })
+        let outlives_at = (turned & HUNG == 0).then_some(now + OUTLIVES_US + 2 * self.failed_us);
+        let probe = Probe { ends_at, next_at, outlives_at };
+        self.line.change(Word::ProbeAt, probe_at, ends_at.0).then_some(probe)
     }
 
-    /// A probe ended.
-    pub(super) fn probed(&self, probe: Probe) {
+    /// A probe ended. Where tries hung and this one ended by itself, something has changed: the next one goes out soon.
+    pub(super) fn probed(&self, probe: Probe, now: Moment) {
+        let has_changed = self.line.load(Word::Turned) & HUNG != 0 && now < probe.ends_at;
+        let soon = now + PROBE_APART_US_MIN / 4;
+        let next_at = if has_changed { probe.next_at.min(soon) } else { probe.next_at };
         // When that failed, the next one is on its way already.
-        self.line.change(Word::ProbeAt, probe.ends_at.0, probe.next_at.0);
+        self.line.change(Word::ProbeAt, probe.ends_at.0, next_at.0);
     }
 
-    /// A try that began then ended. True when this closed the breaker or opened it.
-    pub(super) fn count(&mut self, health: Health, begun: Moment, now: Moment, chance: &mut Chance) -> bool {
-        if health == Health::Well {
+    /// A probe that began then has outlived the failures: the registry is back, or silent. True when this closed the breaker.
+    pub(super) fn outlived(&mut self, begun: Moment, now: Moment) -> bool {
+        self.follow();
+        self.turned & OPEN != 0 && begun >= moment_of(self.turned) && self.turn(now, 0)
+    }
+
+    /// A try that began then ended; good replies usually take less than `settles_us`. True when this closed the breaker or
+    /// opened it.
+    pub(super) fn count(
+        &mut self,
+        health: Health,
+        begun: Moment,
+        (now, settles_us): (Moment, u64),
+        chance: &mut Chance,
+    ) -> bool {
+        if matches!(health, Health::Well | Health::Heard) {
             self.hear(begun, now);
         }
         self.follow();
@@ -150,31 +201,45 @@ impl Breaker {
         if begun < moment_of(self.turned) {
             return false;
         }
-        match (self.turned & OPEN, health) {
-            (OPEN, Health::Well) => self.turn(now, 0),
-            (OPEN, Health::Failing | Health::Away) => false,
-            _ => self.fails(health, begun, now) && self.open(now, chance),
+        if self.turned & OPEN == 0 {
+            let opens = self.fails(health, begun, (now, settles_us));
+            let cause = if self.unheard >= UNHEARD_MIN { UNHEARD } else { 0 };
+            return opens && self.open(OPEN | cause, now, chance);
+        }
+        match health {
+            Health::Well | Health::Heard => self.turn(now, 0),
+            // Prompt failure is not silence.
+            Health::Failing => self.turned & UNHEARD != 0 && self.turn(now, 0),
+            Health::Lost | Health::Away => false,
         }
     }
 
     /// Counts a result; is that enough?
-    fn fails(&mut self, health: Health, begun: Moment, now: Moment) -> bool {
-        let (results, failures) = self.remember(health != Health::Well, now);
-        if health == Health::Well {
-            (self.failed, self.connects_failed) = (0, 0);
-        } else {
-            self.failed += 1;
-            self.connects_failed = if health == Health::Away { self.connects_failed + 1 } else { 0 };
+    fn fails(&mut self, health: Health, begun: Moment, (now, settles_us): (Moment, u64)) -> bool {
+        match health {
+            Health::Away => self.away.lengthen(now),
+            Health::Well | Health::Heard | Health::Failing | Health::Lost => self.away.end(),
         }
-        let is_trouble = self.failed >= FAILURES_MAX
-            || self.connects_failed >= CONNECTS_MAX
-            || results >= RESULTS_MIN && failures * 2 >= results;
+        self.unheard = match health {
+            Health::Well | Health::Heard | Health::Failing => 0,
+            Health::Lost | Health::Away => self.unheard.saturating_add(1),
+        };
+        match health {
+            Health::Well => self.useless.end(),
+            Health::Heard => return false,
+            Health::Failing | Health::Lost | Health::Away => {
+                let failed_us = if self.useless.length() == 0 { 0 } else { self.failed_us };
+                self.failed_us = failed_us.max(now.since(begun));
+                self.useless.lengthen(now);
+            }
+        }
+        let is_trouble =
+            [&self.useless, &self.away].iter().any(|streak| streak.is_no_chance(settles_us, now));
         if !is_trouble {
             self.trouble_at = None;
             return false;
         }
-        let trouble_at = *self.trouble_at.get_or_insert(now);
-        health != Health::Well && begun >= trouble_at
+        begun >= *self.trouble_at.get_or_insert(now)
     }
 
     /// The registry says something to a try that began then.
@@ -182,8 +247,13 @@ impl Breaker {
         self.heard_at = now;
         self.heard_of = self.heard_of.max(begun);
         if begun >= self.silent_from {
-            self.silent = 0;
+            self.silent.end();
         }
+    }
+
+    /// Did a try begin before the breaker last opened or closed? Then what becomes of it says nothing of how the registry is now.
+    pub(super) fn is_of_before(&self, begun: Moment) -> bool {
+        begun < moment_of(self.line.load(Word::Turned))
     }
 
     /// Has the registry said anything after this?
@@ -203,14 +273,14 @@ impl Breaker {
         if begun < moment_of(self.turned) {
             return false; // as of what ends: it is of before
         }
-        self.silent_from = if self.silent == 0 { begun } else { self.silent_from.min(begun) };
-        self.silent += 1;
-        self.turned & OPEN == 0 && self.silent >= SILENT_MAX && self.open(now, chance)
+        self.silent_from = if self.silent.length() == 0 { begun } else { self.silent_from.min(begun) };
+        self.silent.lengthen(now);
+        self.turned & OPEN == 0 && self.silent.is_no_chance(0, now) && self.open(OPEN | UNHEARD | HUNG, now, chance)
     }
 
     /// False when it never opens, or when another worker was faster.
-    fn open(&mut self, now: Moment, chance: &mut Chance) -> bool {
-        let opens = self.opens && self.turn(now, OPEN);
+    fn open(&mut self, bits: u64, now: Moment, chance: &mut Chance) -> bool {
+        let opens = self.opens && self.turn(now, bits);
         if opens {
             self.line.store(Word::ProbeAt, (now + jittered(PROBE_APART_US_MIN, chance)).0);
             self.opened += 1;
@@ -218,8 +288,8 @@ impl Breaker {
         opens
     }
 
-    fn turn(&mut self, now: Moment, open: u64) -> bool {
-        let turns = self.line.change(Word::Turned, self.turned, now.0 << 1 | open);
+    fn turn(&mut self, now: Moment, bits: u64) -> bool {
+        let turns = self.line.change(Word::Turned, self.turned, now.0 << BITS | bits);
         self.follow();
         turns
     }
@@ -229,39 +299,17 @@ impl Breaker {
         let turned = self.line.load(Word::Turned);
         if turned != self.turned {
             self.turned = turned;
-            (self.failed, self.connects_failed, self.silent, self.trouble_at) = (0, 0, 0, None);
-            self.seconds = [(0, 0); WINDOW_S];
-        }
-    }
-
-    /// Counts a result, and gives (results, failures) of the window.
-    fn remember(&mut self, failed: bool, now: Moment) -> (u32, u32) {
-        let second = now.0 / S;
-        let passed = second.saturating_sub(self.second).min(WINDOW_S as u64);
-        for turned in 0..passed {
-            if let Some(old) = self.seconds.get_mut(place(second - turned)) {
-                *old = (0, 0);
+            self.trouble_at = None;
+            for streak in [&mut self.useless, &mut self.away, &mut self.silent] {
+                streak.forget();
             }
         }
-        self.second = self.second.max(second);
-        if let Some((results, failures)) = self.seconds.get_mut(place(second)) {
-            *results += 1;
-            *failures += u32::from(failed);
-        }
-        self.seconds
-            .iter()
-            .fold((0, 0), |(results, failures), (more, failed)| (results + more, failures + failed))
     }
 }
 
 /// When the breaker turned, by its word.
 const fn moment_of(turned: u64) -> Moment {
-    Moment(turned >> 1)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "less than ten")]
-const fn place(second: u64) -> usize {
-    (second % WINDOW_S as u64) as usize
+    Moment(turned >> BITS)
 }
 
 /// Three quarters to all of it, so that services do not probe in step and none waits longer than it should.
@@ -281,7 +329,7 @@ mod tests {
         let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         for (health, count, at_s) in results {
             for _ in 0..*count {
-                breaker.count(*health, Moment(at_s * S), Moment(at_s * S), &mut chance);
+                breaker.count(*health, Moment(at_s * S), (Moment(at_s * S), 0), &mut chance);
             }
         }
         breaker.state()
@@ -289,24 +337,52 @@ mod tests {
 
     #[test]
     fn it_opens_by_the_rule() {
-        use Health::{Away, Failing, Well};
+        use Health::{Away, Failing, Heard, Well};
         use stats::Breaker::{Closed, Open};
-        let table: [(Fed, stats::Breaker); 12] = [
-            (&[(Failing, 19, 1)], Closed),
-            (&[(Failing, 20, 1)], Open),
-            (&[(Well, 10, 1), (Failing, 9, 2)], Closed),
-            (&[(Well, 10, 1), (Failing, 10, 2)], Open),
-            (&[(Well, 11, 1), (Failing, 10, 2)], Closed),
-            (&[(Well, 10, 1), (Failing, 15, 11)], Closed),
-            (&[(Well, 10, 1), (Failing, 20, 11)], Open),
+        let table: [(Fed, stats::Breaker); 14] = [
+            (&[(Failing, 48, 1)], Closed),
+            (&[(Failing, 49, 1)], Open),
+            (&[(Well, 100, 1), (Failing, 19, 2)], Closed),
+            (&[(Well, 100, 1), (Failing, 20, 2)], Open),
             (&[(Well, 500, 1), (Failing, 19, 1), (Well, 1, 1), (Failing, 19, 1)], Closed),
-            (&[(Well, 500, 1), (Failing, 20, 1)], Open),
-            (&[(Failing, 10, 1), (Failing, 9, 12)], Closed),
+            (&[(Failing, 30, 1), (Failing, 30, 12)], Open), // however slowly they come
+            // Bad data and refused questions say nothing of it.
+            (&[(Heard, 1000, 1)], Closed),
+            (&[(Failing, 40, 1), (Heard, 100, 1), (Failing, 8, 1)], Closed),
+            (&[(Failing, 40, 1), (Heard, 100, 1), (Failing, 9, 1)], Open),
             (&[(Away, 4, 1), (Well, 1, 1), (Away, 4, 1)], Closed),
+            (&[(Away, 4, 1), (Heard, 1, 1), (Away, 4, 1)], Closed),
+            (&[(Away, 4, 1)], Closed),
             (&[(Away, 5, 1)], Open),
+            (&[(Well, 1, 1), (Away, 5, 1)], Open),
         ];
         for (results, expected) in table {
             assert_eq!(fed(results), expected, "{results:?}");
+        }
+    }
+
+    #[test]
+    fn prompt_failure_is_not_silence() {
+        for (percent_well, opens) in [(100, false), (50, false), (25, false), (10, false), (1, true), (0, true)] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            let opened = (1..20_000).any(|at| {
+                let is_well = chance.up_to(99) < percent_well;
+                let health = if is_well { Health::Well } else { Health::Failing };
+                breaker.count(health, Moment(at * MS), (Moment(at * MS), 0), &mut Chance::new(2))
+            });
+            assert_eq!(opened, opens, "{percent_well} % of use");
+        }
+    }
+
+    #[test]
+    fn failures_that_come_before_any_answer_could_do_not_open_it() {
+        for (last_ms, opens) in [(499, false), (501, true)] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            let opened = (0..=last_ms).any(|ms| {
+                let now = START + ms * MS;
+                breaker.count(Health::Failing, now, (now, 500 * MS), &mut chance)
+            });
+            assert_eq!(opened, opens, "{last_ms}");
         }
     }
 
@@ -334,7 +410,7 @@ mod tests {
             let mut chance = Chance::new(1);
             let [mut one, mut other] = [0, 1].map(|_| Breaker::new(true, line.clone()));
             for _ in 0..20 {
-                one.count(Health::Failing, START, START, &mut chance);
+                one.count(Health::Failing, START, (START, 0), &mut chance);
             }
             assert!(one.turn(START + 200 * MS, 0), "its probe was answered");
             for _ in 0..20 {
@@ -349,7 +425,7 @@ mod tests {
         for (heard_of_ms, opens) in [(99, true), (100, false), (110, false), (200, false)] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
             let at = |ms: u64| START + ms * MS;
-            for nth in 0..u64::from(SILENT_MAX) - 1 {
+            for nth in 0..u64::from(SILENT_MIN) - 1 {
                 assert!(!breaker.overdue(at(100 + nth), at(600), &mut chance));
             }
             breaker.hear(at(heard_of_ms), at(650));
@@ -361,7 +437,7 @@ mod tests {
     fn one_that_is_off_never_opens() {
         let (mut breaker, mut chance) = (Breaker::new(false, Line::alone()), Chance::new(1));
         for at in 1..200 {
-            assert!(!breaker.count(Health::Away, Moment(at), Moment(at), &mut chance));
+            assert!(!breaker.count(Health::Away, Moment(at), (Moment(at), 0), &mut chance));
             assert!(!breaker.overdue(Moment(at), Moment(at), &mut chance));
         }
         assert_eq!(breaker.state(), stats::Breaker::Closed);
@@ -370,10 +446,10 @@ mod tests {
     #[test]
     fn a_word_ends_the_silence() {
         let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-        for at in 1..10 * u64::from(SILENT_MAX) {
+        for at in 1..10 * u64::from(SILENT_MIN) {
             breaker.overdue(Moment(at * S), Moment(at * S + 1), &mut chance);
             if at % 19 == 0 {
-                breaker.count(Health::Well, Moment(at * S), Moment(at * S + 2), &mut chance);
+                breaker.count(Health::Well, Moment(at * S), (Moment(at * S + 2), 0), &mut chance);
             }
         }
         assert_eq!(breaker.state(), stats::Breaker::Closed);
@@ -385,19 +461,19 @@ mod tests {
         // What began after it tells how the registry is.
         for (health, opens) in [(Health::Failing, true), (Health::Well, false)] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-            assert!((0..500).all(|_| !breaker.count(Health::Failing, START, broke, &mut chance)));
-            assert_eq!(breaker.count(health, broke + 1, broke + 2, &mut chance), opens);
+            assert!((0..500).all(|_| !breaker.count(Health::Failing, START, (broke, 0), &mut chance)));
+            assert_eq!(breaker.count(health, broke + 1, (broke + 2, 0), &mut chance), opens);
         }
     }
 
     #[test]
     fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
         let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-        breaker.open(START, &mut chance);
+        breaker.open(OPEN, START, &mut chance);
         let mut probes = Vec::new();
         for at in (START.0..700 * S).step_by(10_000) {
             if let Some(probe) = breaker.probe(S, Moment(at), &mut chance) {
-                breaker.probed(probe);
+                breaker.probed(probe, Moment(at));
                 probes.push(at);
             }
         }
@@ -419,7 +495,7 @@ mod tests {
             (160_000, 500, 7500, 10_000),
         ] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-            breaker.open(START, &mut chance);
+            breaker.open(OPEN, START, &mut chance);
             let begun = START + outage_ms * MS;
             let probe = breaker.probe(hangs_ms * MS, begun, &mut chance).unwrap();
             let found = probe.ends_at.since(begun);
@@ -428,7 +504,7 @@ mod tests {
             assert_eq!(breaker.probe(hangs_ms * MS, before, &mut chance), None);
             assert!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance).is_some());
             // One whose time was over changes nothing for the next.
-            breaker.probed(probe);
+            breaker.probed(probe, probe.ends_at);
             assert_eq!(breaker.probe(hangs_ms * MS, probe.ends_at, &mut chance), None);
         }
     }
@@ -437,18 +513,18 @@ mod tests {
     fn only_a_right_reply_begun_since_closes_it() {
         let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
         let opened = START + S;
-        breaker.open(opened, &mut chance);
+        breaker.open(OPEN, opened, &mut chance);
         for (health, begun, closes) in [
             (Health::Well, START, false),
             (Health::Failing, opened + 1, false),
             (Health::Away, opened + 1, false),
             (Health::Well, opened + 1, true),
         ] {
-            assert_eq!(breaker.count(health, begun, opened + 2 * S, &mut chance), closes, "{health:?}");
+            assert_eq!(breaker.count(health, begun, (opened + 2 * S, 0), &mut chance), closes, "{health:?}");
         }
         assert_eq!(breaker.probe(S, opened + 2 * S, &mut chance), None);
         // What failed before does not open it again.
-        assert!((0..19).all(|_| !breaker.count(Health::Failing, START, opened + 3 * S, &mut chance)));
+        assert!((0..19).all(|_| !breaker.count(Health::Failing, START, (opened + 3 * S, 0), &mut chance)));
     }
 
     #[test]
@@ -457,10 +533,10 @@ mod tests {
         let mut chance = Chance::new(1);
         let [mut one, mut other] = [Breaker::new(true, line.clone()), Breaker::new(true, line)];
         let fail = |breaker: &mut Breaker, times: u64, chance: &mut Chance| {
-            (0..times).any(|_| breaker.count(Health::Failing, START, START, chance))
+            (0..times).any(|_| breaker.count(Health::Failing, START, (START, 0), chance))
         };
-        assert!(!fail(&mut other, 19, &mut chance));
-        assert!(fail(&mut one, 20, &mut chance));
+        assert!(!fail(&mut other, 48, &mut chance));
+        assert!(fail(&mut one, 49, &mut chance));
         assert_eq!(other.state(), stats::Breaker::Open);
         assert!(!fail(&mut other, 1, &mut chance), "it is open already");
         let probes = |at: Moment, chance: &mut Chance| {
@@ -468,10 +544,10 @@ mod tests {
         };
         assert_eq!(probes(START + S, &mut chance), 1, "one for all");
         assert_eq!(probes(START + 2 * S, &mut chance), 1);
-        assert!(other.count(Health::Well, START + S, START + 2 * S, &mut chance));
+        assert!(other.count(Health::Well, START + S, (START + 2 * S, 0), &mut chance));
         assert_eq!(one.state(), stats::Breaker::Closed);
         let later = START + 3 * S;
-        let opens = (0..19).any(|_| one.count(Health::Failing, later, later, &mut chance));
+        let opens = (0..19).any(|_| one.count(Health::Failing, later, (later, 0), &mut chance));
         assert!(!opens, "what was counted before it turned counts no more");
         assert_eq!((one.opened(), other.opened()), (1, 0));
     }

@@ -109,6 +109,11 @@ impl Ceiling {
         Some(most + self.look.map_or(0, |look| look.planned))
     }
 
+    /// Is there one?
+    pub(super) fn is_found(&self) -> bool {
+        self.line.load(Word::Ceiling) != 0
+    }
+
     /// Do nearly as many run as may?
     pub(super) fn is_pressed(&self, running: usize) -> bool {
         self.found().is_some_and(|(most, _)| running * 4 >= most as usize * 3)

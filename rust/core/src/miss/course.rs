@@ -8,8 +8,10 @@ use super::Misses;
 use super::act::{Act, Told, Tried, TryId};
 use super::flight::{Flight, is_unusable};
 use super::guard::Room;
-use super::lesson::{self, Burden, Lesson};
+use super::lesson::{self, Lesson};
+use super::memo::Kept;
 use super::moment::Moment;
+use super::pause::PAUSE_US_MAX;
 use super::{retry, stats};
 use crate::outcome::{Outcome, Silence};
 
@@ -24,6 +26,8 @@ pub(super) struct Try {
     pub(super) nth: usize,
     /// Is it known whether it was in time?
     pub(super) is_judged: bool,
+    /// Did others of its fetch begin before it?
+    pub(super) is_further: bool,
 }
 
 /// Failures that need no registry, made once: shedding thousands must cost nothing.
@@ -95,7 +99,15 @@ impl<W> Misses<W> {
         let id = TryId::new(self.tries_begun, entry.key());
         *slot = Some(entry.key());
         let nth = guard.running();
-        entry.insert(Try { id, flight: number, begun: now, first_byte_at: None, nth, is_judged: false });
+        entry.insert(Try {
+            id,
+            flight: number,
+            begun: now,
+            first_byte_at: None,
+            nth,
+            is_judged: false,
+            is_further: flight.tries > 0,
+        });
         guard.ceiling.begin(nth, now);
         guard.pace.begin(now);
         guard.counted.tries += 1;
@@ -160,15 +172,30 @@ impl<W> Misses<W> {
         if told.outcome.fact().is_ok() {
             if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
                 guard.counted.answered += 1;
+                if ended.is_further {
+                    guard.help(now);
+                }
             }
             return self.land(ended.flight, &Arc::new(told), now, acts);
         }
+        if let Some(wish_us) = retry_after_us.filter(|_| self.policy.obeys) {
+            flight.wait_until = flight.wait_until.max(Some(now + wish_us.min(PAUSE_US_MAX)));
+        }
+        let is_bad_data = lesson.is_some_and(|lesson| lesson.is_bad_data);
+        flight.bad_data = if is_bad_data { flight.bad_data.saturating_add(1) } else { 0 };
         // Of several failures the one that tells most: what the registry said, even if it is of no use.
         let tells_more = flight.unusable().is_none() || is_unusable(&told);
         if tells_more {
             flight.failure = Some(Arc::new(told));
         }
         if flight.has_running() {
+            // Another try is waited for too long already: where this one failed at once, the next need not wait as long.
+            if ended.is_further && lesson.is_some_and(|lesson| lesson.is_mendable) {
+                let guard = self.guards.get(usize::from(flight.registry));
+                let is_strained = guard.is_none_or(|guard| guard.is_strained(now));
+                let wait_us = retry::wait_us(flight.tries.saturating_sub(2), is_strained, &mut self.chance);
+                flight.patience_at = flight.patience_at.map(|at| at.min(now + wait_us));
+            }
             return self.arm(ended.flight);
         }
         self.leave_queue(ended.flight);
@@ -189,11 +216,8 @@ impl<W> Misses<W> {
         let Some(flight) = self.flights.all.get(ended.flight) else { return };
         let registry = flight.registry;
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return };
-        if let Some(wish_us) = retry_after_us.filter(|_| lesson.burden != Burden::Borne) {
-            guard.pause.ask(wish_us, now);
-        }
         let took_us = ended.first_byte_at.unwrap_or(now).since(ended.begun);
-        if guard.learn(lesson, (ended.begun, took_us), now, &mut self.chance) {
+        if guard.learn((lesson, retry_after_us), (ended.begun, took_us), now, &mut self.chance) {
             self.refuse_queue(registry, acts);
         }
     }
@@ -237,8 +261,13 @@ impl<W> Misses<W> {
     fn retry(&mut self, number: usize, now: Moment) -> bool {
         let Some(flight) = self.flights.all.get_mut(number) else { return false };
         let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) else { return false };
-        let retry_at = now + retry::wait_us(flight.tries.saturating_sub(1), &mut self.chance);
+        let nth = flight.tries.saturating_sub(1);
+        let jittered_at = now + retry::wait_us(nth, guard.is_strained(now), &mut self.chance);
+        // Where the registry wants it to wait for longer than anybody does, it is asked for again when somebody asks again.
+        let retry_at = flight.wait_until.map_or(jittered_at, |until| until.max(jittered_at));
         let may = flight.tries < self.policy.tries_max
+            && (flight.wait_until.is_none() || retry_at < flight.hoped_until)
+            && !(flight.bad_data > 0 && guard.is_record_bad(flight.bad_data))
             && flight.probe.is_none()
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
@@ -270,6 +299,13 @@ impl<W> Misses<W> {
         if is_due(&mut flight.ends_at) || is_probe_over {
             return self.time_out(number, now, acts);
         }
+        if flight.probe.as_mut().is_some_and(|probe| is_due(&mut probe.outlives_at)) {
+            let begun = flight.begun;
+            if let Some(guard) = self.guards.get_mut(usize::from(registry)) {
+                guard.breaker.outlived(begun, now);
+            }
+        }
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
         if is_due(&mut flight.retry_at) {
             self.arm(number);
             return self.admit(number, now, acts);
@@ -321,8 +357,35 @@ impl<W> Misses<W> {
         true
     }
 
+    /// May no other try follow, and were those that run silent for so long that they will hardly be answered?
+    pub(super) fn is_lost(&self, number: usize, now: Moment) -> bool {
+        let Some(flight) = self.flights.all.get(number) else { return false };
+        let Some(guard) = self.guards.get(usize::from(flight.registry)) else { return false };
+        let Some(lost_us) = guard.patience().lost().map(|us| us.max(self.policy.deadline_us)) else { return false };
+        let mut running = flight.running.iter().flatten().filter_map(|running| self.tries.get(*running));
+        self.policy.breaker
+            && flight.tries >= self.policy.tries_max
+            && flight.has_running()
+            && running.all(|running| running.first_byte_at.is_none() && now.since(running.begun) >= lost_us)
+    }
+
+    /// Gives up the tries of a fetch that are lost, and begins it again for who has just asked.
+    pub(super) fn begin_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        self.abandon_running(number, now, acts);
+        let Some(flight) = self.flights.all.get_mut(number) else { return };
+        (flight.tries, flight.ends_at, flight.failure) = (0, None, None);
+        self.leave_queue(number);
+        self.admit(number, now, acts);
+    }
+
     /// A flight's own time is over.
     pub(super) fn time_out(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
+        self.abandon_running(number, now, acts);
+        self.land_failed(number, now, acts);
+    }
+
+    /// Gives up what has been waited for too long.
+    fn abandon_running(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
         let Some(flight) = self.flights.all.get(number) else { return };
         let (running, registry) = (flight.running, usize::from(flight.registry));
         for running in running.into_iter().flatten() {
@@ -336,7 +399,6 @@ impl<W> Misses<W> {
                 guard.time(now.since(ended.begun));
             }
         }
-        self.land_failed(number, now, acts);
     }
 
     pub(super) fn land_failed(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) {
@@ -344,7 +406,8 @@ impl<W> Misses<W> {
         let told = flight.failure.take().unwrap_or_else(|| Arc::clone(&self.refusals.timed_out));
         // A probe's failure tells of its registry, and not of the company.
         if told.outcome != Outcome::Overloaded && flight.probe.is_none() {
-            self.memo.keep(flight.hash, &told, now);
+            let kept = Kept { told: &told, wait_until: flight.wait_until, bad_data: flight.bad_data };
+            self.memo.keep(flight.hash, kept, now);
         }
         self.land(number, &told, now, acts);
     }
@@ -361,7 +424,7 @@ impl<W> Misses<W> {
         let told = if is_throttled { &self.refusals.throttled } else { &self.refusals.overloaded };
         let told = Arc::clone(told);
         if let Some(flight) = self.flights.all.get(number) {
-            self.memo.keep(flight.hash, &told, now);
+            self.memo.keep(flight.hash, Kept::refused(&told), now);
         }
         self.settle(number, &told, acts);
     }
@@ -419,7 +482,7 @@ impl<W> Misses<W> {
         }
         self.timers.clear(number);
         if let (Some(probe), Some(guard)) = (flight.probe, self.guards.get(usize::from(flight.registry))) {
-            guard.breaker.probed(probe);
+            guard.breaker.probed(probe, self.now);
         }
         while let Some((waiter, collapsed)) = self.waiters.pop(&mut flight.waiters) {
             acts.push(Act::Answer { waiter, told: Arc::clone(told), collapsed });

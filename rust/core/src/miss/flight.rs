@@ -60,6 +60,10 @@ pub(super) struct Flight {
     pub(super) is_again: bool,
     /// The most useful failure so far.
     pub(super) failure: Option<Arc<Told>>,
+    /// Until when its registry wants it not to be asked for again.
+    pub(super) wait_until: Option<Moment>,
+    /// Tries in a row whose data was bad, those of earlier fetches included.
+    pub(super) bad_data: u32,
     /// Nobody waits for it, and no other try follows: it finds out whether the registry is back, until its time is over.
     pub(super) probe: Option<Probe>,
     pub(super) queued: Option<Queued>,
@@ -85,6 +89,8 @@ impl Flight {
             is_told: false,
             is_again: false,
             failure: None,
+            wait_until: None,
+            bad_data: 0,
             probe: None,
             queued: None,
         }
@@ -93,8 +99,11 @@ impl Flight {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Moment> {
         let probe_ends_at = self.probe.map(|probe| probe.ends_at);
-        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, self.late_at, probe_ends_at]
+        let probe_outlives_at = self.probe.and_then(|probe| probe.outlives_at);
+        let probe = [probe_ends_at, probe_outlives_at];
+        [self.ends_at, self.retry_at, self.patience_at, self.overdue_at, self.late_at]
             .into_iter()
+            .chain(probe)
             .flatten()
             .min()
     }

@@ -6,18 +6,31 @@ use super::chance::Chance;
 use super::latency::Latencies;
 use super::ledger::Line;
 use super::lesson::{Burden, Lesson};
-use super::limit::Limit;
+use super::limit::{self, Limit};
 use super::moment::{MS, Moment, S};
 use super::pace::Pace;
 use super::patience::{Patience, Terms};
 use super::pause::Pause;
-use super::policy::{Caps, Policy};
+use super::policy::{Caps, Policy, TRIES_MAX};
 use super::queue::{self, Queue};
 use super::retry::Budget;
 use super::stats::{self, RegistryStats};
+use super::streak::Usual;
 
 /// Patience is worked out anew after so many latencies.
 const PATIENCE_EVERY: u32 = 16;
+
+/// So long after it was seen, a sign of too much load still says that load is the trouble.
+const LATELY_US: u64 = 10 * S;
+
+/// So seldom is as much bad data about one company chance.
+const BAD_RECORD_CHANCE: f64 = 0.01;
+
+/// So long it is remembered how fast a registry can be.
+const BEST_US: u64 = 60 * S;
+
+/// No more than so many slow replies in excess are counted; half of them say that most are slow.
+const SLOW_MAX: u32 = 16;
 
 /// What a try usually takes, until that is known.
 const ROUND_TRIP_US_UNKNOWN: u64 = 250 * MS;
@@ -44,6 +57,14 @@ pub(super) struct Guard {
     pub(super) queue: Queue,
     pub(super) ceiling: Ceiling,
     pub(super) counted: RegistryStats,
+    /// The shortest time that was usual within the last minute, and when that was.
+    best_us: u64,
+    best_at: Moment,
+    /// So many more of the last replies were slow than were not.
+    slow: u32,
+    /// Replies whose data was bad.
+    bad_data: Usual,
+    obeys: bool,
     latencies: Latencies,
     patience: Patience,
     patience_age: u32,
@@ -67,12 +88,17 @@ impl Guard {
         Self {
             limit: Limit::new(caps, line.clone()),
             pace: Pace::new(line.clone()),
-            pause: Pause::new(line.clone()),
+            pause: Pause::new(policy.obeys, line.clone()),
             breaker: Breaker::new(policy.breaker, line.clone()),
-            budget: Budget::new(policy.retry_share, policy.retries_per_s),
+            budget: Budget::new(policy.retry_share, policy.retries_per_s, policy.retries_per_help),
             queue: Queue::default(),
             ceiling: Ceiling::new(policy.ceiling, line.clone()),
             counted: RegistryStats::default(),
+            best_us: u64::MAX,
+            best_at: Moment(0),
+            slow: 0,
+            bad_data: Usual::new(0.0),
+            obeys: policy.obeys,
             latencies,
             patience,
             patience_age: 0,
@@ -128,35 +154,83 @@ impl Guard {
         queue::places(self.most(), self.patience.usual, self.pace.rate_per_s(), policy)
     }
 
-    /// A try that began then ended after `took_us`. True when this opened or closed the breaker.
+    /// A try that began then ended after `took_us`; the registry asked for so much patience. True when this opened or closed
+    /// the breaker.
     pub(super) fn learn(
         &mut self,
-        lesson: Lesson,
+        (lesson, retry_after_us): (Lesson, Option<u64>),
         (begun, took_us): (Moment, u64),
         now: Moment,
         chance: &mut Chance,
     ) -> bool {
+        let settles_us = self.patience.settles();
         if lesson.is_timed {
             self.time(took_us);
+            self.pause.tell(begun, now);
         } else {
             self.counted.failed += 1;
+            if let Some(wish_us) = retry_after_us {
+                self.pause.refuse(wish_us, begun, (now, settles_us));
+            }
         }
-        if lesson.burden == Burden::TooSoon {
+        if lesson.is_timed || lesson.is_bad_data {
+            self.bad_data.count(lesson.is_bad_data.into(), 1);
+        }
+        if lesson.burden == Burden::TooSoon && self.obeys {
             self.counted.throttled += 1;
             self.pace.refuse(now);
         }
-        if self.breaker.state() == stats::Breaker::Closed {
+        if self.breaker.state() == stats::Breaker::Closed && !self.breaker.is_of_before(begun) {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
-            self.limit.count(
-                lesson.burden != Burden::Borne,
-                self.running() + 1,
-                self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN),
-                now,
-            );
+            let usual_us = self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN);
+            let result = match lesson.burden {
+                Burden::Borne if self.is_slow(took_us, now) => limit::Result::Slow { are_most: self.are_most_slow() },
+                Burden::Borne => limit::Result::Borne,
+                Burden::TooMany | Burden::TooSoon => limit::Result::Lost,
+            };
+            self.limit.count(result, self.running() + 1, usual_us, now);
         }
-        let turned = self.breaker.count(lesson.health, begun, now, chance);
+        let turned = self.breaker.count(lesson.health, begun, (now, settles_us), chance);
         self.restart_if_open(turned, now);
         turned
+    }
+
+    /// Did a reply take twice as long as most did when it was fastest?
+    fn is_slow(&mut self, took_us: u64, now: Moment) -> bool {
+        let Some(usual_us) = self.patience.usual else { return false };
+        if usual_us <= self.best_us || now.since(self.best_at) >= BEST_US {
+            (self.best_us, self.best_at) = (usual_us, now);
+        }
+        let is_slow = took_us > 2 * self.best_us;
+        self.slow = if is_slow { (self.slow + 1).min(SLOW_MAX) } else { self.slow.saturating_sub(1) };
+        is_slow
+    }
+
+    /// Have more replies been slow lately than not?
+    const fn are_most_slow(&self) -> bool {
+        self.slow >= SLOW_MAX / 2
+    }
+
+    /// A further try brought an answer: others may follow, unless load is what they have to mend.
+    pub(super) fn help(&mut self, now: Moment) {
+        if !self.is_strained(now) {
+            self.budget.help();
+        }
+    }
+
+    /// Does anything say that the registry is asked for too much?
+    pub(super) fn is_strained(&self, now: Moment) -> bool {
+        self.limit.was_overloaded_within(LATELY_US, now)
+            || self.ceiling.is_found()
+            || self.pace.was_lowered_within(LATELY_US, now)
+            || self.are_most_slow()
+            || self.queue.len() > 0
+            || self.breaker.state() == stats::Breaker::Open
+    }
+
+    /// After so much bad data about one company in a row, is that how its record is? Where much is bad, it takes more.
+    pub(super) fn is_record_bad(&self, in_a_row: u32) -> bool {
+        in_a_row >= TRIES_MAX && self.bad_data.share().powi(in_a_row.min(1000).cast_signed()) < BAD_RECORD_CHANCE
     }
 
     /// When a try that began then is overdue; None when that would say nothing of the registry.

@@ -11,8 +11,8 @@ use super::tally::Tally;
 use crate::region::Mapping;
 use crate::region::sync::{AtomicU64, Ordering};
 
-/// Words of a line: four lines of a processor's cache, of which the tally has two.
-const LINE_WORDS: usize = 32;
+/// Words of a line: five lines of a processor's cache, of which the tally has two.
+const LINE_WORDS: usize = 40;
 /// Tries under way, each worker's own count: [`super::tally`].
 const TALLY_WORDS: usize = 16;
 
@@ -30,7 +30,7 @@ pub(super) enum Word {
     RoundBegan,
     /// Until when the registry wants to be left alone.
     PausedUntil,
-    /// When the breaker last turned, times two; odd while it is open.
+    /// When the breaker last turned, times eight; odd while it is open, and the two bits above say why.
     Turned,
     /// When the next probe may go out; none runs any more by then, whoever sent it.
     ProbeAt,
@@ -52,9 +52,17 @@ pub(super) enum Word {
     Borne,
     /// So many at once are answered in time (low half), and the share of them that is; 0 where nothing limits that.
     Ceiling,
+    /// The limit of which half is tried (an `f32`, high half), and the share that it lost (an `f32`); 0 while none is tried.
+    Trial,
+    /// 1 where the last round lowered the limit without a trial.
+    Lowered,
+    /// When load was last found to be the cause of losses.
+    OverloadedAt,
+    /// The share that is lost however few are asked for, an `f64`.
+    AlwaysLost,
 }
 
-const _: () = assert!((Word::Ceiling as usize) < LINE_WORDS);
+const _: () = assert!((Word::AlwaysLost as usize) < LINE_WORDS);
 
 /// What all workers keep together, as one of them has it.
 #[derive(Clone, Debug)]

@@ -25,19 +25,22 @@ pub(super) struct Lesson {
     pub(super) is_timed: bool,
     /// May another try do better?
     pub(super) is_mendable: bool,
+    /// Is it bad data? That may be how this company's record is.
+    pub(super) is_bad_data: bool,
 }
 
 impl Lesson {
     /// Of a try; None when it says nothing of the registry.
     pub(super) fn of(tried: &Tried) -> Option<Self> {
         let burden = Burden::Borne;
-        let failing = Self { health: Health::Failing, burden, is_timed: false, is_mendable: true };
+        let failing = Self { health: Health::Failing, burden, is_timed: false, is_mendable: true, is_bad_data: false };
+        let bad_data = Self { health: Health::Heard, is_bad_data: true, ..failing };
         Some(match tried {
             Tried::Reply { told, .. } => Self::of_reply(told),
             Tried::ConnectFailed => Self { health: Health::Away, burden: Burden::TooMany, ..failing },
-            Tried::TimedOut => Self { burden: Burden::TooMany, ..failing },
-            Tried::Reset => failing,
-            Tried::TooLarge | Tried::NotHttp => Self { is_mendable: false, ..failing },
+            Tried::TimedOut => Self { health: Health::Lost, burden: Burden::TooMany, ..failing },
+            Tried::Reset => Self { health: Health::Lost, ..failing },
+            Tried::TooLarge | Tried::NotHttp => bad_data,
             Tried::NotBegun | Tried::Elsewhere(_) => return None,
         })
     }
@@ -45,17 +48,22 @@ impl Lesson {
     fn of_reply(told: &Told) -> Self {
         let status = told.fwd_status.unwrap_or(0);
         let is_told = told.outcome.fact().is_ok();
-        // A registry that refuses a question, or asks for time, is well.
-        let is_well = is_told || (400..500).contains(&status);
         Self {
-            health: if is_well { Health::Well } else { Health::Failing },
+            // What it refuses, sends elsewhere or words badly is of this question.
+            health: match status {
+                _ if is_told => Health::Well,
+                503 => Health::Lost,
+                500.. => Health::Failing,
+                _ => Health::Heard,
+            },
             burden: match status {
                 429 => Burden::TooSoon,
                 503 => Burden::TooMany,
                 _ => Burden::Borne,
             },
             is_timed: is_told,
-            is_mendable: retry::is_mended_by_another(status),
+            is_mendable: !is_told && retry::is_mended_by_another(status),
+            is_bad_data: !is_told && status == 200,
         }
     }
 }
@@ -78,7 +86,15 @@ mod tests {
     use crate::outcome::Outcome;
 
     fn reply(status: u16) -> Tried {
-        let outcome = Outcome::of_reply(status, b"application/x-company-v1", br#"{"cn":"x"}"#);
+        reply_with(status, br#"{"cn":"x"}"#)
+    }
+
+    fn unusable() -> Tried {
+        reply_with(200, b"<h1>It works</h1>")
+    }
+
+    fn reply_with(status: u16, body: &[u8]) -> Tried {
+        let outcome = Outcome::of_reply(status, b"application/x-company-v1", body);
         let told = Told { outcome, fwd_status: Some(status), stored: false, age_ds: 0 };
         Tried::Reply { told, retry_after_us: None }
     }
@@ -86,22 +102,23 @@ mod tests {
     #[test]
     fn each_end_teaches_what_it_should() {
         use Burden::{Borne, TooMany, TooSoon};
-        use Health::{Away, Failing, Well};
-        for (tried, health, burden, is_timed, is_mendable) in [
-            (reply(200), Well, Borne, true, false),
-            (reply(404), Well, Borne, true, false),
-            (reply(429), Well, TooSoon, false, false),
-            (reply(400), Well, Borne, false, false),
-            (reply(301), Failing, Borne, false, false),
-            (reply(500), Failing, Borne, false, true),
-            (reply(503), Failing, TooMany, false, true),
-            (Tried::ConnectFailed, Away, TooMany, false, true),
-            (Tried::TimedOut, Failing, TooMany, false, true),
-            (Tried::Reset, Failing, Borne, false, true),
-            (Tried::TooLarge, Failing, Borne, false, false),
-            (Tried::NotHttp, Failing, Borne, false, false),
+        use Health::{Away, Failing, Heard, Lost, Well};
+        for (tried, health, burden, is_timed, is_mendable, is_bad_data) in [
+            (reply(200), Well, Borne, true, false, false),
+            (reply(404), Well, Borne, true, false, false),
+            (unusable(), Heard, Borne, false, true, true),
+            (reply(429), Heard, TooSoon, false, false, false),
+            (reply(400), Heard, Borne, false, false, false),
+            (reply(301), Heard, Borne, false, false, false),
+            (reply(500), Failing, Borne, false, true, false),
+            (reply(503), Lost, TooMany, false, true, false),
+            (Tried::ConnectFailed, Away, TooMany, false, true, false),
+            (Tried::TimedOut, Lost, TooMany, false, true, false),
+            (Tried::Reset, Lost, Borne, false, true, false),
+            (Tried::TooLarge, Heard, Borne, false, true, true),
+            (Tried::NotHttp, Heard, Borne, false, true, true),
         ] {
-            let expected = Lesson { health, burden, is_timed, is_mendable };
+            let expected = Lesson { health, burden, is_timed, is_mendable, is_bad_data };
             assert_eq!(Lesson::of(&tried), Some(expected), "{tried:?}");
         }
         assert_eq!(Lesson::of(&Tried::NotBegun), None);

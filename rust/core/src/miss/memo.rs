@@ -3,6 +3,9 @@
 //! For 250 ms, and twice as long each time it fails again soon, up to 2 s. So a storm of retries costs the registry at most
 //! one fetch a question in that time (negative caching of failures: RFC 2308 §7 for DNS, RFC 9520).
 //!
+//! What its registry asked to wait for (`Retry-After`) is obeyed for as long as that; but once the registry has told others
+//! something since, for no longer than any failure is remembered: then the wish was one server's, and another may answer.
+//!
 //! Questions are known by their hash alone, so that what is remembered takes the same memory however long their ids are: two
 //! of the same 128 bits are not to be met with, nor made by who does not know the key, and would cost a wrong 502 or 504.
 
@@ -26,12 +29,35 @@ struct Failure {
     told: Arc<Told>,
     life_us: u64,
     ends_at: Moment,
+    /// When it failed.
+    kept_at: Moment,
+    /// Until when the registry wants it not to be asked for again.
+    wait_until: Option<Moment>,
+    /// Tries in a row whose data was bad.
+    bad_data: u32,
 }
 
 const _: () = assert!(
-    size_of::<Failure>() <= 48,
-    "4,096 of them: 192 KiB, and as much for what was told and for the table"
+    size_of::<Failure>() <= 80,
+    "4,096 of them: 320 KiB, and as much for what was told and for the table"
 );
+
+/// What is to be remembered of a failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) told: &'a Arc<Told>,
+    /// Until when the registry wants it not to be asked for again.
+    pub(super) wait_until: Option<Moment>,
+    /// Tries in a row whose data was bad.
+    pub(super) bad_data: u32,
+}
+
+impl<'a> Kept<'a> {
+    /// What was not asked at all.
+    pub(super) const fn refused(told: &'a Arc<Told>) -> Self {
+        Self { told, wait_until: None, bad_data: 0 }
+    }
+}
 
 /// The last failures, in a ring: the oldest makes room.
 #[derive(Debug)]
@@ -47,22 +73,31 @@ impl Memo {
         Self { ring: Vec::new(), next: 0, most, places: HashTable::new() }
     }
 
-    /// The failure that this question met just now.
-    pub(super) fn find(&self, hash: QuestionHash, now: Moment) -> Option<&Arc<Told>> {
+    /// The failure that this question met just now; `has_told_since` says whether its registry has told others something.
+    pub(super) fn find(
+        &self,
+        hash: QuestionHash,
+        now: Moment,
+        has_told_since: impl Fn(Moment) -> bool,
+    ) -> Option<&Arc<Told>> {
         let failure = self.ring.get(self.place(hash)?)?;
-        (now < failure.ends_at).then_some(&failure.told)
+        let waits = || failure.wait_until.is_some_and(|until| now < until);
+        let is_contradicted =
+            || now.since(failure.kept_at) >= LIFE_US_MAX && has_told_since(failure.kept_at);
+        (now < failure.ends_at || waits() && !is_contradicted()).then_some(&failure.told)
     }
 
-    /// Has this question failed, as far back as can be told?
-    pub(super) fn knows(&self, hash: QuestionHash) -> bool {
-        self.place(hash).is_some()
+    /// Has this question failed, as far back as can be told? So many tries in a row met bad data then.
+    pub(super) fn knows(&self, hash: QuestionHash) -> Option<u32> {
+        self.ring.get(self.place(hash)?).map(|failure| failure.bad_data)
     }
 
     /// A question failed.
-    pub(super) fn keep(&mut self, hash: QuestionHash, told: &Arc<Told>, now: Moment) {
+    pub(super) fn keep(&mut self, hash: QuestionHash, kept: Kept<'_>, now: Moment) {
         if self.most == 0 {
             return;
         }
+        let Kept { told, wait_until, bad_data } = kept;
         let is_refused = told.outcome == Outcome::Overloaded;
         let first_us = if is_refused { REFUSED_LIFE_US } else { LIFE_US_MIN };
         if let Some(failure) = self.place(hash).and_then(|place| self.ring.get_mut(place)) {
@@ -70,10 +105,12 @@ impl Memo {
             failure.life_us = if is_soon { (failure.life_us * 2).min(LIFE_US_MAX) } else { first_us };
             failure.ends_at = now + failure.life_us;
             failure.told = Arc::clone(told);
+            (failure.kept_at, failure.wait_until, failure.bad_data) = (now, wait_until, bad_data);
             return;
         }
         let (told, ends_at) = (Arc::clone(told), now + first_us);
-        let failure = Failure { hash, told, life_us: first_us, ends_at };
+        let failure =
+            Failure { hash, told, life_us: first_us, ends_at, kept_at: now, wait_until, bad_data };
         let place = self.next;
         self.next = (self.next + 1) % self.most;
         if let Some(oldest) = self.ring.get_mut(place) {
@@ -107,11 +144,11 @@ mod tests {
 
     fn keep(memo: &mut Memo, number: u64, now: Moment) {
         let told = Arc::new(Told::unanswered(Silence::TimedOut));
-        memo.keep(hash(number), &told, now);
+        memo.keep(hash(number), Kept::refused(&told), now);
     }
 
     fn knows(memo: &Memo, number: u64, now: Moment) -> bool {
-        memo.find(hash(number), now).is_some()
+        memo.find(hash(number), now, |_| true).is_some()
     }
 
     #[test]
@@ -138,11 +175,11 @@ mod tests {
         let told = Arc::new(Told::overloaded());
         for at_ms in [0, 110, 220, 330] {
             let now = Moment(at_ms * MS);
-            memo.keep(hash(1), &told, now);
-            assert!(memo.find(hash(1), now + 99 * MS).is_some());
-            assert!(memo.find(hash(1), now + 100 * MS).is_none() && memo.knows(hash(1)));
+            memo.keep(hash(1), Kept::refused(&told), now);
+            assert!(knows(&memo, 1, now + 99 * MS));
+            assert!(!knows(&memo, 1, now + 100 * MS) && memo.knows(hash(1)).is_some());
         }
-        assert!(!memo.knows(hash(2)));
+        assert!(memo.knows(hash(2)).is_none());
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl Pace {
         }
     }
 
+    /// Did a 429 lower it within this time?
+    pub(super) fn was_lowered_within(&self, us: u64, now: Moment) -> bool {
+        let lowered_at = self.line.load(Word::PaceLoweredAt);
+        lowered_at != 0 && now.since(Moment(lowered_at)) < us
+    }
+
     /// Microseconds until another try may begin; 0 for now.
     pub(super) fn wait_us(&self, now: Moment) -> u64 {
         if self.rate_per_s().is_infinite() {

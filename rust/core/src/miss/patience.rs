@@ -19,6 +19,8 @@ const SLOW_QUANTILE: f64 = 0.99;
 /// Silence for so many times the usual is no slowness any more.
 const SILENCE_FACTOR: u64 = 2;
 const SILENCE_US_MIN: u64 = 500 * MS;
+/// And for so many times the usual it is lost.
+const LOST_FACTOR: u64 = 4;
 const SILENCE_US_UNKNOWN: u64 = 2500 * MS;
 
 /// How long one registry's tries are waited for, in microseconds.
@@ -46,6 +48,16 @@ pub(super) struct Terms {
 }
 
 impl Patience {
+    /// What has been silent for longer will hardly be answered; None while that is not known.
+    pub(super) fn lost(self) -> Option<u64> {
+        self.usual.map(|us| us * LOST_FACTOR)
+    }
+
+    /// Nearly all good replies take less.
+    pub(super) fn settles(self) -> u64 {
+        self.usual.map_or(SILENCE_US_MIN, |us| us * SILENCE_FACTOR)
+    }
+
     /// By what is known of a registry.
     pub(super) fn of(latencies: &Latencies, terms: Terms) -> Self {
         let known = |share| latencies.quantile_us(share).filter(|_| latencies.total() >= KNOWN_MIN);
@@ -73,7 +85,8 @@ fn best_us(latencies: &Latencies, terms: Terms) -> Option<u64> {
     };
     let candidates = latencies.ends_us().filter(|us| (terms.min_us..terms.deadline_us).contains(us));
     let best = std::iter::once(terms.min_us).chain(candidates).map(|us| (worth(us), us));
-    let (gain, us) = best.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    // Of those that are worth as much the earliest: whoever waits has it sooner.
+    let (gain, us) = best.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
     (gain > 0.0).then_some(us)
 }
 

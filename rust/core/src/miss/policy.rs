@@ -32,12 +32,16 @@ pub struct Policy {
     pub breaker: bool,
     /// Is a registry asked for no more than it answers in time? Off only to compare.
     pub ceiling: bool,
+    /// Is one that says 429, or asks for patience, asked for less? Off only to compare.
+    pub obeys: bool,
     /// So many failures are remembered.
     pub memo_max: usize,
     /// Second tries and retries, as a share of first tries.
     pub retry_share: f64,
     /// And so many a second beside them.
     pub retries_per_s: f64,
+    /// And so many for each that brought an answer, while nothing says that load is the trouble.
+    pub retries_per_help: f64,
     /// So many workers count their tries together: of what a registry bears, each has its share.
     pub workers: u32,
 }
@@ -72,9 +76,11 @@ impl Default for Policy {
             queue_wait_us: 300 * MS,
             breaker: true,
             ceiling: true,
+            obeys: true,
             memo_max: 4096,
             retry_share: 0.05,
             retries_per_s: 2.0,
+            retries_per_help: 20.0,
             workers: 1,
         }
     }

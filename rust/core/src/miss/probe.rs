@@ -35,7 +35,7 @@ impl<W> Misses<W> {
             let number = self.flights.insert(flight);
             self.begin(number, now, acts);
         } else if let Some(guard) = self.guards.get(usize::from(registry)) {
-            guard.breaker.probed(probe);
+            guard.breaker.probed(probe, now);
         }
     }
 
@@ -158,9 +158,11 @@ mod tests {
         let ledger = Ledger::own(1);
         let [mut one, mut other] =
             [0, 1].map(|place| Misses::beside_others(policy.clone(), place.into(), &ledger.of_worker(place)));
-        for id in 0..20 {
-            for id in begun(&ask(&mut one, &id.to_string(), 0, START)) {
-                one.tried(id, Tried::Reset, START, &mut Vec::new());
+        let failed = Moment(4 * S);
+        for id in 0..60 {
+            let now = failed + id * 10 * MS;
+            for id in begun(&ask(&mut one, &id.to_string(), 0, now)) {
+                one.tried(id, Tried::Reset, now, &mut Vec::new());
             }
         }
         assert_eq!(begun(&ask(&mut one, "hangs", 0, START + 250 * MS)).len(), 1, "a probe");

@@ -8,17 +8,21 @@ use super::moment::{MS, Moment, S};
 
 /// The longest wait before the first retry; doubled before each further one.
 const WAIT_US: u64 = 50 * MS;
+/// And this part of it where nothing says that load is the trouble.
+const UNSTRAINED: u64 = 10;
 /// More tries than this are not saved for bad times.
 pub(super) const SAVED_MAX: f64 = 100.0;
 
-/// Full jitter: anything up to the wait that grows with each retry, from 0.
-pub(super) fn wait_us(nth: u32, chance: &mut Chance) -> u64 {
-    chance.up_to(WAIT_US << nth.min(8))
+/// Full jitter: anything up to the wait that grows with each retry, from 0. Where nothing says that load is the trouble, there
+/// is no crowd to be spread, and the customer's time is short.
+pub(super) fn wait_us(nth: u32, is_strained: bool, chance: &mut Chance) -> u64 {
+    let most_us = WAIT_US << nth.min(8);
+    chance.up_to(if is_strained { most_us } else { most_us / UNSTRAINED })
 }
 
-/// May a question be asked again after this status? What was refused for good, told, or throttled may not.
+/// May a question be asked again after a reply of no use with this status? What was refused, sent elsewhere or throttled may not.
 pub(super) const fn is_mended_by_another(status: u16) -> bool {
-    status >= 500
+    matches!(status, 200 | 500..)
 }
 
 /// What second tries and retries one registry may be asked for.
@@ -26,19 +30,27 @@ pub(super) const fn is_mended_by_another(status: u16) -> bool {
 pub(super) struct Budget {
     share: f64,
     per_s: f64,
+    per_help: f64,
     saved: f64,
     counted_at: Moment,
 }
 
 impl Budget {
-    /// `share` of first tries, and `per_s` beside them. What a few seconds bring is there at once.
-    pub(super) fn new(share: f64, per_s: f64) -> Self {
-        Self { share, per_s, saved: (5.0 * per_s).min(SAVED_MAX), counted_at: Moment::default() }
+    /// `share` of first tries, `per_s` beside them, and `per_help` for each that helped. What a few seconds bring is there at
+    /// once.
+    pub(super) fn new(share: f64, per_s: f64, per_help: f64) -> Self {
+        let saved = (5.0 * per_s).min(SAVED_MAX);
+        Self { share, per_s, per_help, saved, counted_at: Moment::default() }
     }
 
     /// A first try began.
     pub(super) fn earn(&mut self) {
         self.saved = (self.saved + self.share).min(SAVED_MAX);
+    }
+
+    /// A further try brought an answer, and load is not the trouble.
+    pub(super) fn help(&mut self) {
+        self.saved = (self.saved + self.per_help).min(SAVED_MAX);
     }
 
     /// Is there a further try in it, and `rest` beside that?
@@ -68,7 +80,7 @@ mod tests {
     #[test]
     fn only_what_another_try_may_mend_is_tried_again() {
         for (status, expected) in [
-            (200, false),
+            (200, true), // another server, or another moment, may word it better
             (204, false),
             (301, false),
             (404, false),
@@ -84,8 +96,14 @@ mod tests {
     #[test]
     fn waits_are_anything_up_to_twice_the_last() {
         let mut chance = Chance::new(3);
-        for (nth, most) in [(0, WAIT_US), (1, 2 * WAIT_US), (200, 256 * WAIT_US)] {
-            let waits: Vec<u64> = (0..200).map(|_| wait_us(nth, &mut chance)).collect();
+        for (nth, is_strained, most) in [
+            (0, true, WAIT_US),
+            (1, true, 2 * WAIT_US),
+            (200, true, 256 * WAIT_US),
+            (0, false, WAIT_US / 10),
+            (1, false, WAIT_US / 5),
+        ] {
+            let waits: Vec<u64> = (0..200).map(|_| wait_us(nth, is_strained, &mut chance)).collect();
             assert!(waits.iter().all(|wait| *wait <= most));
             assert!(
                 waits.iter().any(|wait| *wait > most / 10 * 9) && waits.iter().any(|wait| *wait < most / 10)
@@ -95,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_a_share_and_a_little() {
-        let mut budget = Budget::new(0.1, 2.0);
+        let mut budget = Budget::new(0.1, 2.0, 20.0);
         for (earned, at_s, expected, why) in [
             (0, 0, 10, "what five seconds bring"),
             (50, 0, 4, "a tenth of 50, but for rounding"),
