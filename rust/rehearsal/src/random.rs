@@ -41,7 +41,7 @@ const UNKNOWN_MAX: f64 = 0.05;
 // Slower than its customers wait, where it collapses: a registry that is still in time bears what it is asked for.
 const COLLAPSING_MEDIAN_MS: Range = (350.0, 500.0);
 const COLLAPSING_ERRORS_MAX: f64 = 0.2;
-const COLLAPSE_OVER: Range = (20.0, 100.0);
+const COLLAPSE_OVER: Range = (30.0, 100.0);
 const COLLAPSE_FACTOR: Range = (3.0, 6.0);
 const DEMAND: Range = (0.5, 2.0);
 const COLLAPSING_COMPANIES: Range = (20_000.0, 50_000.0);

@@ -195,13 +195,13 @@ impl Guard {
         turned
     }
 
-    /// Did a reply take twice as long as most did when it was fastest?
+    /// Did a reply take longer than a customer waits, and twice as long as most did when the registry was fastest?
     fn is_slow(&mut self, took_us: u64, now: Moment) -> bool {
         let Some(usual_us) = self.patience.usual else { return false };
         if usual_us <= self.best_us || now.since(self.best_at) >= BEST_US {
             (self.best_us, self.best_at) = (usual_us, now);
         }
-        let is_slow = took_us > 2 * self.best_us;
+        let is_slow = took_us > (2 * self.best_us).max(self.terms.deadline_us);
         self.slow = if is_slow { (self.slow + 1).min(SLOW_MAX) } else { self.slow.saturating_sub(1) };
         is_slow
     }

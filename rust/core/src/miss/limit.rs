@@ -97,7 +97,7 @@ impl Limit {
             let slow_start_below = f64::from_bits(self.line.load(Word::SlowStartBelow));
             self.change(|most| {
                 let is_slow_start = slow_start_below == 0.0 || most < slow_start_below;
-                most + if is_slow_start { 1.0 } else { 1.0 / most }
+                most + if is_slow_start { 0.5 } else { 1.0 / most }
             });
         }
         if result == (Result::Slow { are_most: true }) {
