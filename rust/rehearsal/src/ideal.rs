@@ -186,10 +186,53 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_server_takes_a_try_at_once_or_until_it_says_something() {
+        // One of two servers is broken: a fetch begun at 0 is lost to three draws of it, or waits for one that hangs.
+        for (how, in_turn, at_once) in [
+            ("reset", 17_500, 17_500),
+            ("error", 17_500, 17_500),
+            ("unavailable", 17_500, 17_500),
+            ("hang", 10_000, 17_500),
+        ] {
+            let fields = r#"{"shape":"fixed","ms":300},"servers":2"#;
+            let outage = format!(r#"{{"begin_s":0,"length_s":60,"how":"{how}","servers":1}}"#);
+            let registry = registry(&format!(r#"{fields},"outages":[{outage}]"#));
+            let mut ideal = Ideal::new(1, 1_000_000);
+            let all: Vec<Answerable> = (0..20_000)
+                .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, 0))
+                .collect();
+            let found = [
+                all.iter().filter(|answerable| answerable.in_turn).count(),
+                all.iter().filter(|answerable| answerable.at_once).count(),
+            ];
+            assert!(found[0].abs_diff(in_turn) < 300 && found[1].abs_diff(at_once) < 300, "{how}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_company_that_is_unusable_is_told_by_nobody() {
+        let registry = registry(r#"{"shape":"fixed","ms":1},"unusable_companies_share":0.2"#);
+        let mut ideal = Ideal::new(1, 1_000_000);
+        for at_us in [0, 1_000_000, 50_000_000] {
+            let found = (0..20_000)
+                .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, at_us))
+                .filter(|answerable| answerable.in_turn && answerable.at_once)
+                .count();
+            assert!(found.abs_diff(16_000) < 300, "{found}");
+        }
+    }
+
+    #[test]
     fn three_tries_help_as_often_as_they_must() {
-        // Of errors of which half the tries die, two more mend six in eight; one that hangs never fails, so none follows.
-        for (share, in_turn, at_once) in [("error_share", 17_500, 17_500), ("hang_share", 10_000, 17_500)] {
-            let registry = registry(&format!(r#"{{"shape":"fixed","ms":1}},"{share}":0.5"#));
+        // Where half the tries die, two more mend six in eight; one that hangs never fails, so none follows.
+        for (share, in_turn, at_once) in [
+            (r#""error_share":0.5"#, 17_500, 17_500),
+            (r#""lies":{"bad_date":0.5}"#, 17_500, 17_500),
+            (r#""cut_share":0.5"#, 17_500, 17_500),
+            (r#""unavailable":[{"share":0.3},{"share":0.2,"retry_after_s":60}]"#, 17_500, 17_500),
+            (r#""hang_share":0.5"#, 10_000, 17_500),
+        ] {
+            let registry = registry(&format!(r#"{{"shape":"fixed","ms":1}},{share}"#));
             let mut ideal = Ideal::new(1, 1_000_000);
             let all: Vec<Answerable> = (0..20_000)
                 .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, 0))

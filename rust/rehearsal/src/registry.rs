@@ -222,6 +222,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_meets_a_broken_server_has_had_a_try_and_who_meets_none_has_not() {
+        let company = Company { country: *b"us", number: 1 };
+        for (fields, tries) in [(r#","servers":1"#, 3), ("", 0)] {
+            let text = format!(
+                r#"{{"latency":{{"shape":"fixed","ms":100}},"servers":2,
+                    "outages":[{{"begin_s":1,"length_s":1,"how":"unavailable"{fields}}}]}}"#
+            );
+            let behaviour: Behaviour = serde_json::from_str(&text).unwrap();
+            let known = (1, 10);
+            let registry = Registry::new(*b"us", behaviour, known, Rc::new(Clock::default()));
+            let met: Vec<Met> = (0..3).map(|_| registry.begin(Some(company), 1_500_000).0).collect();
+            assert_eq!(registry.count(company), tries, "{met:?}");
+            let (broken, asked) = (registry.load.borrow().away, registry.load.borrow().answered);
+            assert_eq!(broken + asked, 3);
+            assert_eq!(asked > 0, tries > 0, "{met:?}");
+            for (nth, met) in (0..).zip(met) {
+                let is_broken = registry.behaviour.broken(1, company, nth, 1_500_000).is_some() || tries == 0;
+                assert_eq!(met == Met::Unavailable(None), is_broken);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_begun_is_lost_where_all_servers_reset_alone() {
+        for (fields, is_lost) in [("", true), (r#","servers":1"#, false), (r#","how":"error""#, false)] {
+            let text = format!(
+                r#"{{"latency":{{"shape":"fixed","ms":1}},"servers":2,"outages":[{{"begin_s":1,"length_s":1{fields}}}]}}"#
+            );
+            let behaviour: Behaviour = serde_json::from_str(&text).unwrap();
+            let registry = Registry::new(*b"us", behaviour, (1, 10), Rc::new(Clock::default()));
+            assert_eq!(registry.lost(Met::Unknown, 1_500_000) == Met::Reset, is_lost, "{fields}");
+        }
+    }
+
+    #[test]
     fn an_id_is_one_segment_of_a_path() {
         for (path, id) in [
             ("/companies/1%20%C3%A9%2fB", Some("1 é/B")),
