@@ -16,14 +16,7 @@ __all__ = [
     "Question",
     "Region",
     "RegionError",
-    "compare",
-    "end_with_parent",
-    "is_memory",
-    "normalise",
-    "parse_query",
-    "random_set",
-    "rehearse",
-    "simulate",
+    "compare", "end_with_parent", "is_memory", "normalise", "parse_query", "random_set", "rehearse", "simulate",
 ]  # fmt: skip
 
 BUILD_PROFILE: Final[str]
