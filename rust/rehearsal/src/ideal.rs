@@ -81,9 +81,8 @@ impl Asked<'_> {
     fn in_turn(&self, mut tries: u32, now_us: u64) -> Fetched {
         let mut begin_us = now_us;
         for _ in 0..TRIES {
-            let is_away = self.registry.away(begin_us);
-            let is_broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
-            if let Some(outage) = is_away.or_else(is_broken) {
+            let broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
+            if let Some(outage) = self.registry.away(begin_us).or_else(broken) {
                 // Who meets one broken server has had his try; who meets nobody was not even counted.
                 tries += u32::from(outage.servers.is_some());
                 begin_us = if outage.how == Away::Hang { outage.end_us() } else { begin_us };
@@ -92,7 +91,7 @@ impl Asked<'_> {
             let turn = self.registry.turn(self.seed, self.company, tries);
             tries += 1;
             let at_us = begin_us + turn.latency_us;
-            let is_lost = self.is_lost(at_us).is_some();
+            let is_lost = self.loses(at_us).is_some();
             match turn.outcome {
                 Outcome::Hang => break, // it never fails
                 Outcome::Answer if !is_lost => return Fetched { at_us, tries },
@@ -117,13 +116,13 @@ impl Asked<'_> {
         }
         let mut begin_us = now_us;
         for _ in 0..OUTAGES_MAX {
-            let is_broken = || self.registry.broken(self.seed, self.company, nth, begin_us);
-            if let Some(outage) = self.registry.away(begin_us).or_else(is_broken) {
+            let broken = || self.registry.broken(self.seed, self.company, nth, begin_us);
+            if let Some(outage) = self.registry.away(begin_us).or_else(broken) {
                 begin_us = outage.end_us();
                 continue;
             }
             let at_us = begin_us + turn.latency_us;
-            match self.is_lost(at_us) {
+            match self.loses(at_us) {
                 // Lost in an outage: begun again after it.
                 Some(outage) => begin_us = outage.end_us(),
                 None => return Some(at_us),
@@ -132,8 +131,8 @@ impl Asked<'_> {
         None
     }
 
-    /// The outage in which a reply of this time is lost.
-    fn is_lost(&self, at_us: u64) -> Option<Outage> {
+    /// The outage that loses a reply of this time.
+    fn loses(&self, at_us: u64) -> Option<Outage> {
         self.registry.away(at_us).filter(|outage| outage.how == Away::Reset)
     }
 }
@@ -186,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_server_takes_a_try_at_once_or_until_it_says_something() {
-        // One of two servers is broken: a fetch begun at 0 is lost to three draws of it, or waits for one that hangs.
+    fn a_broken_server_takes_a_try() {
+        // One of two is broken: half the tries die, and behind one that hangs comes no other.
         for (how, in_turn, at_once) in [
             ("reset", 17_500, 17_500),
             ("error", 17_500, 17_500),
