@@ -87,6 +87,14 @@ async def test_a_missed_sla_is_status_1(tmp_path: Path) -> None:
         (SHORT + "weight = -1", "registries.im.weight: is -1"),
         (SHORT + "weight = inf", "holds a date or no number"),
         (SHORT + "error_share = 0.7\nhang_share = 0.7", "together"),
+        (SHORT + "error_share = 0.7\nlies = { no_name = 0.2 }\ncut_share = 0.2", "together"),
+        (SHORT + "lies = { no_names = 0.2 }", "unknown field `no_names`"),
+        (SHORT + "unavailable = [{ share = 0.1, after_s = 1 }]", "unknown field `after_s`"),
+        (SHORT + "outages = [{ begin_s = 0, length_s = 1, servers = 1 }]", "is 1 of 1; expected fewer"),
+        (
+            SHORT + "outages = [{ begin_s = 0, length_s = 1, announced = true }]",
+            'expected how = "unavailable"',
+        ),
         (SHORT.replace("fixed", "wild"), "unknown variant `wild`"),
         (SHORT.replace(".im", ".imx"), "registries.imx: expected two small letters"),
         (SHORT.replace("rate_per_s = 50", "rate_per_s = nan"), "no number"),
@@ -118,6 +126,30 @@ async def test_wrong_arguments_are_one_line_and_status_2(arguments: tuple[str, .
     status, told, complained = await rehearse(*arguments)
     assert (status, told) == (2, "")
     assert complained.count("\n") == 1
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("way", [(), ("--simulated",)])
+async def test_a_score_is_kept_until_there_is_a_new_one(tmp_path: Path, way: tuple[str, ...]) -> None:
+    profile, kept, new = tmp_path / "wrong.toml", tmp_path / "kept.json", tmp_path / "new.json"
+    profile.write_text(SHORT + "error_share = 2", encoding="utf-8")
+    kept.write_text("an earlier score", encoding="utf-8")
+    for path in (kept, new):
+        status, _, _ = await rehearse(str(profile), *way, "--json", str(path), "--plot", f"{path}.svg")
+        assert status == 2
+    assert kept.read_text(encoding="utf-8") == "an earlier score"
+    assert names_in(tmp_path) == {"wrong.toml", "kept.json"}
+
+
+async def test_a_score_that_cannot_be_written_is_one_line_at_the_start(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere" / "score.json", Path("/proc/score.json")):
+        status, told, complained = await rehearse("quick", "--simulated", "--json", str(path))
+        assert (status, told) == (1, "")
+        assert str(path) in complained
+        assert complained.count("\n") == 1
 
 
 @contextlib.asynccontextmanager
@@ -233,6 +265,26 @@ async def test_tries_that_are_never_answered_leave_nothing_behind(tmp_path: Path
     assert load["sockets_peak"] >= load["at_once_peak"] > 0
     assert (load["sockets"], load["at_once"]) == (0, 0)
     assert report["requests"]["right"] == 0
+
+
+async def test_a_server_survives_replies_that_are_cut_and_obeys_a_503(tmp_path: Path) -> None:
+    profile, score = tmp_path / "noisy.toml", tmp_path / "score.json"
+    loads = []
+    for noise, status in [
+        ("cut_share = 1", "504"),
+        ("unavailable = [{ share = 1, retry_after_s = 9 }]", "504"),
+        ("lies = { bad_date = 1 }", "502"),
+    ]:
+        profile.write_text(f"{SHORT}{noise}\n", encoding="utf-8")
+        await rehearse(str(profile), "--sla", "0", "--json", str(score), "--", "--tries", "1")
+        report = json.loads(score.read_text(encoding="utf-8"))
+        assert report["wrong"] == 0
+        assert report["statuses"][status] > 0
+        loads.append(report["registries"]["im"])
+        assert loads[-1]["failed"] == loads[-1]["requests"] > 0
+    cut, asked_to_wait, _ = loads
+    # It said nine seconds, and all is over after one.
+    assert asked_to_wait["requests"] < cut["requests"]
 
 
 async def test_registries_tell_their_load_by_the_second(tmp_path: Path) -> None:

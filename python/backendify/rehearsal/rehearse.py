@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from socket import create_connection
@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from backendify import _core
-from backendify.rehearsal import plan, scored
+from backendify.rehearsal import drawn, plan, scored
 from backendify.rehearsal.child import Child
 from backendify.rehearsal.plot import plotted
 from backendify.rehearsal.weighed import Scales
@@ -37,6 +37,8 @@ def run(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
+        if isinstance(wanted, plan.Draw):
+            return _draw(wanted)
         with ExitStack() as ending:
             return _rehearse(wanted, ending)
     except (NotReady, OSError) as error:
@@ -45,8 +47,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
-    for path, _ in _files(wanted):
-        path.touch()  # what cannot be written is told now, not after a minute
+    _try_files(path for path, _ in _files(wanted))
     try:
         report = _simulated(wanted) if wanted.simulated else _played(wanted, ending)
     except KeyboardInterrupt:
@@ -62,6 +63,30 @@ def _rehearse(wanted: plan.Plan, ending: ExitStack) -> int:
         sys.stderr.write(f"backendify: {verdict}\n")
         return _FAILED
     return 0
+
+
+def _draw(wanted: plan.Draw) -> int:
+    """Play registries drawn at random: the exit status."""
+    _try_files([wanted.json] if wanted.json else [])
+    report = drawn.played(wanted)
+    if wanted.json:
+        wanted.json.write_text(_as_json(report), encoding="utf-8")
+    _tell(drawn.profile(wanted) + drawn.told(report))
+    if report["verdict"] != "met":
+        sys.stderr.write(f"backendify: {report['verdict']}\n")
+        return _FAILED
+    return 0
+
+
+def _try_files(paths: Iterable[Path]) -> None:
+    """Tell now what cannot be written, not after a minute; what a file holds stays until there is a new score.
+
+    Those that are there were looked at when the arguments were read.
+    """
+    for path in paths:
+        if not path.exists():
+            path.touch()
+            path.resolve().unlink()
 
 
 def _played(wanted: plan.Plan, ending: ExitStack) -> dict[str, Any]:
@@ -131,9 +156,13 @@ class Stage:
 
 def _files(wanted: plan.Plan) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:
     if wanted.json:
-        yield wanted.json, lambda report: json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+        yield wanted.json, _as_json
     if wanted.plot:
         yield wanted.plot, plotted
+
+
+def _as_json(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=1, ensure_ascii=False) + "\n"
 
 
 @contextmanager

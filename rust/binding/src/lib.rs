@@ -115,4 +115,26 @@ mod _core {
     ) -> PyResult<String> {
         crate::rehearse::simulate(py, profile, policy, on_line)
     }
+
+    /// Draws a set of registries at random, the same each time: the profile as JSON.
+    #[pyfunction]
+    #[pyo3(signature = (seed, number, *, collapsing))]
+    fn random_set(seed: u64, number: u64, collapsing: bool) -> PyResult<String> {
+        crate::rehearse::random_set(seed, number, collapsing)
+    }
+
+    /// Plays such a set by the rules of the miss path, and by one plain try; gives the row as JSON.
+    ///
+    /// Raises `ValueError` for a wrong setting.
+    #[pyfunction]
+    #[pyo3(signature = (seed, number, policy, *, collapsing))]
+    fn compare(
+        py: Python<'_>,
+        seed: u64,
+        number: u64,
+        policy: &Bound<'_, PyDict>,
+        collapsing: bool,
+    ) -> PyResult<String> {
+        crate::rehearse::compare(py, (seed, number, collapsing), policy)
+    }
 }

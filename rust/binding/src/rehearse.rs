@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backendify_rehearsal::{Failure, Profile, Report, Watcher};
+use backendify_rehearsal::{Failure, Kind, Profile, Watcher};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -63,7 +63,31 @@ pub(crate) fn simulate(
             })
         })
     })?;
-    written(&report)
+    written(serde_json::to_string(&report))
+}
+
+/// The set of this number, drawn at random: a profile as JSON.
+pub(crate) fn random_set(seed: u64, number: u64, collapsing: bool) -> PyResult<String> {
+    written(serde_json::to_string(&backendify_rehearsal::drawn(kind(collapsing), seed, number)))
+}
+
+/// Plays it by the rules with these settings, and by one plain try: see `backendify_rehearsal::compare`. Gives the row as
+/// JSON.
+pub(crate) fn compare(
+    py: Python<'_>,
+    (seed, number, collapsing): (u64, u64, bool),
+    policy: &Bound<'_, PyDict>,
+) -> PyResult<String> {
+    let policy = policy::read(policy, 1, false)?;
+    let row = py.detach(move || {
+        let set = backendify_rehearsal::drawn(kind(collapsing), seed, number);
+        backendify_rehearsal::compare(number, &set, &policy)
+    });
+    written(serde_json::to_string(&row))
+}
+
+const fn kind(collapsing: bool) -> Kind {
+    if collapsing { Kind::Collapsing } else { Kind::Noisy }
 }
 
 /// Plays a profile: see `backendify_rehearsal::run`. Gives the report as JSON.
@@ -78,7 +102,7 @@ pub(crate) fn rehearse(
     // Detached: it takes a minute.
     let report = py.detach(|| backendify_rehearsal::run(&profile, &mut callbacks));
     match report {
-        Ok(report) => written(&report),
+        Ok(report) => written(serde_json::to_string(&report)),
         Err(Failure::Ended(error)) => Err(error),
         Err(error @ Failure::Socket(..)) => Err(PyOSError::new_err(error.to_string())),
     }
@@ -88,6 +112,6 @@ fn read(profile: &str) -> PyResult<Profile> {
     Profile::from_json(profile).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn written(report: &Report) -> PyResult<String> {
-    serde_json::to_string(report).map_err(|error| PyValueError::new_err(error.to_string()))
+fn written(text: serde_json::Result<String>) -> PyResult<String> {
+    text.map_err(|error| PyValueError::new_err(error.to_string()))
 }

@@ -1,12 +1,11 @@
-//! How a registry meets one request: drawn from (seed, country, company, nth try), and from when it is away.
+//! How a registry meets one request: drawn from (seed, country, company, nth try).
 
 use crate::draws::Draws;
-use crate::profile::{Format, Latency, Lie, Outage, Registry, Throttle, US_PER_S};
+use crate::profile::{Format, Latency, Lie, Registry, Throttle, US_PER_S};
 use crate::truth::{Company, Wording};
 
-/// Draws about a company alone begin with this word, and those about servers with the other: no country has such a number.
+/// Draws about a company alone begin with this word: no country has such a number.
 const UNUSABLE: u64 = 0x756e_7573_6162_6c65;
-const SERVER: u64 = 0x6120_7365_7276_6572;
 
 /// What comes of one request, if nothing else befalls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,33 +87,6 @@ impl Registry {
         let is_unusable = draws.share() < self.unusable_companies_share;
         Lie::ALL.get(draws.below(Lie::ALL.len() as u64) as usize).copied().filter(|_| is_unusable)
     }
-
-    /// The times at which all of it is away.
-    pub(crate) fn whole_outages(&self) -> impl Iterator<Item = Outage> {
-        self.outages.iter().copied().filter(|outage| outage.servers.is_none())
-    }
-
-    /// Which of these it is at this time, and when it began.
-    pub(crate) fn outage(&self, now_us: u64) -> Option<(usize, u64)> {
-        let mut all = self.whole_outages().enumerate();
-        all.find(|(_, outage)| outage.is_at(now_us)).map(|(index, outage)| (index, outage.begin_us()))
-    }
-
-    /// What all requests meet at this time, if it is away.
-    pub(crate) fn away(&self, now_us: u64) -> Option<Outage> {
-        self.whole_outages().find(|outage| outage.is_at(now_us))
-    }
-
-    /// What the `nth` request for a company meets at this time, if only its server is away.
-    pub(crate) fn broken(&self, seed: u64, company: Company, nth: u32, now_us: u64) -> Option<Outage> {
-        let is_partial = |outage: &&Outage| outage.servers.is_some() && outage.is_at(now_us);
-        let mut partial = self.outages.iter().filter(is_partial).peekable();
-        partial.peek()?;
-        let [country, number] = company.words();
-        let mut draws = Draws::about(seed, &[SERVER, country, number, u64::from(nth)]);
-        let server = draws.below(self.servers.into());
-        partial.find(|outage| outage.servers.is_some_and(|away| server < away.into())).copied()
-    }
 }
 
 impl Latency {
@@ -155,6 +127,8 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::discriminant;
+
     use super::*;
 
     fn registry(fields: &str) -> Registry {
@@ -164,17 +138,31 @@ mod tests {
         .unwrap()
     }
 
+    fn turns(registry: &Registry, nth: u32) -> Vec<Turn> {
+        (0..20_000).map(|number| registry.turn(1, Company { country: *b"us", number }, nth)).collect()
+    }
+
     #[test]
     fn shares_and_the_median_are_as_asked() {
-        let registry = registry(r#","error_share":0.1,"hang_share":0.2,"reset_share":0.05,"lie_share":0.15"#);
-        let turns: Vec<Turn> =
-            (0..20_000).map(|number| registry.turn(1, Company { country: *b"us", number }, 0)).collect();
+        let registry = registry(
+            r#","error_share":0.1,"hang_share":0.2,"reset_share":0.05,"lie_share":0.05,"cut_share":0.07,
+               "lies":{"broken_json":0.02,"bad_date":0.04},
+               "unavailable":[{"share":0.03,"retry_after_s":1},{"share":0.06}]"#,
+        );
+        let turns = turns(&registry, 0);
         for (outcome, expected) in [
-            (Outcome::Answer, 0.5),
+            (Outcome::Answer, 0.38),
             (Outcome::Error, 0.1),
             (Outcome::Hang, 0.2),
             (Outcome::Reset, 0.05),
-            (Outcome::Lie, 0.15),
+            (Outcome::Cut, 0.07),
+            (Outcome::Lie(Lie::BrokenJson), 0.03),
+            (Outcome::Lie(Lie::WrongType), 0.01),
+            (Outcome::Lie(Lie::NoName), 0.01),
+            (Outcome::Lie(Lie::BadDate), 0.05),
+            (Outcome::Lie(Lie::UnknownType), 0.01),
+            (Outcome::Unavailable(Some(1)), 0.03),
+            (Outcome::Unavailable(None), 0.06),
         ] {
             let found = turns.iter().filter(|turn| turn.outcome == outcome).count() as f64 / 20_000.0;
             assert!((found - expected).abs() < 0.01, "{outcome:?}: {found}");
@@ -184,25 +172,77 @@ mod tests {
     }
 
     #[test]
+    fn what_was_drawn_before_there_were_more_kinds_is_drawn_still() {
+        let lognormal = |fields: &str| {
+            let text = format!(r#"{{"latency":{{"shape":"lognormal",{fields}}}"#);
+            serde_json::from_str::<Registry>(&text).unwrap()
+        };
+        // Those of the profile `fire`, and of `quick`.
+        let im = lognormal(r#""median_ms":120,"sigma":0.4},"error_share":0.01"#);
+        let ru = lognormal(r#""median_ms":350,"sigma":0.4},"error_share":0.03"#);
+        let us = lognormal(r#""median_ms":700,"sigma":0.6},"hang_share":0.05"#);
+        let quick: Registry = serde_json::from_str(
+            r#"{"latency":{"shape":"uniform","from_ms":50,"to_ms":300},
+                "error_share":0.02,"lie_share":0.01,"reset_share":0.01}"#,
+        )
+        .unwrap();
+        let wording = |format, says_null, offset_min| Wording { format, says_null, offset_min };
+        for (registry, country, number, nth, latency_us, told) in [
+            (&im, b"im", 0, 0, 85_741, wording(Format::V2, true, -420)),
+            (&im, b"im", 0, 1, 99_641, wording(Format::V2, true, -360)),
+            (&im, b"im", 123, 2, 159_175, wording(Format::V2, true, 15)),
+            (&ru, b"ru", 7, 0, 366_865, wording(Format::V1, false, 375)),
+            (&ru, b"ru", 299_999, 0, 386_651, wording(Format::V1, false, -60)),
+            (&us, b"us", 7, 0, 1_136_697, wording(Format::V1, false, 585)),
+            (&us, b"us", 123, 2, 909_031, wording(Format::V1, true, -390)),
+            (&quick, b"us", 0, 1, 147_605, wording(Format::V2, true, 330)),
+            (&quick, b"us", 123, 2, 239_966, wording(Format::V1, true, -135)),
+        ] {
+            let found = registry.turn(1, Company { country: *country, number }, nth);
+            let expected = Turn { outcome: Outcome::Answer, latency_us, wording: told };
+            assert_eq!(found, expected, "{country:?} {number} {nth}");
+        }
+        for (registry, country, outcome, expected) in [
+            (&im, b"im", Outcome::Error, 92),
+            (&ru, b"ru", Outcome::Error, 314),
+            (&us, b"us", Outcome::Hang, 485),
+            (&quick, b"us", Outcome::Error, 185),
+            (&quick, b"us", Outcome::Reset, 94),
+            (&quick, b"us", Outcome::Lie(Lie::NoName), 93), // of whatever kind
+        ] {
+            let all = (0..10_000).map(|number| registry.turn(1, Company { country: *country, number }, 0));
+            let found = all.filter(|turn| discriminant(&turn.outcome) == discriminant(&outcome)).count();
+            assert_eq!(found, expected, "{country:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_company_that_is_unusable_is_so_at_each_try_and_moves_no_other_draw() {
+        let (plain, some) = (registry(""), registry(r#","unusable_companies_share":0.05"#));
+        let (first, later) = (turns(&some, 0), turns(&some, 5));
+        for (first, later) in first.iter().zip(&later) {
+            assert_eq!(first.outcome, later.outcome);
+        }
+        for lie in Lie::ALL {
+            let found = first.iter().filter(|turn| turn.outcome == Outcome::Lie(lie)).count();
+            assert!(found.abs_diff(200) < 50, "{lie:?}: {found}");
+        }
+        for (with, without) in first.iter().zip(turns(&plain, 0)) {
+            assert_eq!((with.latency_us, with.wording), (without.latency_us, without.wording));
+        }
+        // Whoever fails otherwise fails so there too.
+        let failing = registry(r#","error_share":0.5,"unusable_companies_share":1"#);
+        let errors = turns(&failing, 0).iter().filter(|turn| turn.outcome == Outcome::Error).count();
+        assert!(errors.abs_diff(10_000) < 300, "{errors}");
+    }
+
+    #[test]
     fn another_try_is_another_draw_and_the_same_try_the_same() {
         let registry = registry("");
         let company = Company { country: *b"us", number: 5 };
         assert_eq!(registry.turn(1, company, 0), registry.turn(1, company, 0));
         assert_ne!(registry.turn(1, company, 0).latency_us, registry.turn(1, company, 1).latency_us);
         assert_ne!(registry.turn(1, company, 0).latency_us, registry.turn(2, company, 0).latency_us);
-    }
-
-    #[test]
-    fn it_is_away_from_the_begin_to_before_the_end() {
-        let registry = registry(r#","outages":[{"begin_s":1,"length_s":2,"how":"hang"}]"#);
-        for (now_us, away) in [
-            (999_999, None),
-            (1_000_000, Some((Away::Hang, 3_000_000))),
-            (2_999_999, Some((Away::Hang, 3_000_000))),
-            (3_000_000, None),
-        ] {
-            assert_eq!(registry.away(now_us), away);
-        }
     }
 
     #[test]

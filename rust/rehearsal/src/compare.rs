@@ -151,3 +151,40 @@ fn told_registry(registry: &Registry) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Kind, drawn};
+
+    #[test]
+    fn a_plain_try_asks_for_each_company_once_and_holds_nothing_back() {
+        let set = Profile::from_json(
+            r#"{"customers":{"rate_per_s":500,"duration_s":10,"companies":2000},
+                "registries":{"us":{"latency":{"shape":"fixed","ms":100},"error_share":0.2,
+                    "collapse":{"over":30},"throttle":{"per_s":1e6,"retry_after_s":1}}}}"#,
+        )
+        .unwrap();
+        let policy = Policy {
+            registries: vec![Caps { concurrency_start: 5, concurrency_max: 5 }],
+            ..Policy::default()
+        };
+        let row = compare(7, &set, &policy);
+        assert_eq!((row.number, row.throttles), (7, true));
+        assert_eq!(row.rules.at_once_peak, 5);
+        assert!(row.one_try.at_once_peak > 30, "{row:?}");
+        assert!(row.one_try.of_borne.unwrap() > 1.0, "{row:?}");
+        let text = "500 /s for 2000 companies; us: 100 ms, 20.0 % errors, throttles at 1000000 /s, over 30 at once 503";
+        assert_eq!(row.text, text);
+    }
+
+    #[test]
+    fn a_set_plays_the_same_each_time() {
+        for kind in [Kind::Noisy, Kind::Collapsing] {
+            for number in 1..=3 {
+                let play = || compare(number, &drawn(kind, 1, number), &Policy::default());
+                assert_eq!(play(), play());
+            }
+        }
+    }
+}

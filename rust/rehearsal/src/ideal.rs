@@ -85,9 +85,8 @@ impl Asked<'_> {
         let mut begin_us = now_us.max(not_before_us);
         let mut wait_us = 0;
         for _ in 0..TRIES {
-            let is_away = self.registry.away(begin_us);
-            let is_broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
-            if let Some(outage) = is_away.or_else(is_broken) {
+            let broken = || self.registry.broken(self.seed, self.company, tries, begin_us);
+            if let Some(outage) = self.registry.away(begin_us).or_else(broken) {
                 // Who meets one broken server has had his try; who meets nobody was not even counted.
                 tries += u32::from(outage.servers.is_some());
                 wait_us = microseconds(outage.retry_after_s(begin_us));
@@ -97,7 +96,7 @@ impl Asked<'_> {
             let turn = self.registry.turn(self.seed, self.company, tries);
             tries += 1;
             let at_us = begin_us + turn.latency_us;
-            let is_lost = self.is_lost(at_us).is_some();
+            let is_lost = self.loses(at_us).is_some();
             wait_us = match turn.outcome {
                 Outcome::Hang => break, // it never fails
                 Outcome::Answer if !is_lost => return Fetched { at_us, tries, ..Fetched::NOT },
@@ -124,13 +123,13 @@ impl Asked<'_> {
         }
         let mut begin_us = now_us;
         for _ in 0..OUTAGES_MAX {
-            let is_broken = || self.registry.broken(self.seed, self.company, nth, begin_us);
-            if let Some(outage) = self.registry.away(begin_us).or_else(is_broken) {
+            let broken = || self.registry.broken(self.seed, self.company, nth, begin_us);
+            if let Some(outage) = self.registry.away(begin_us).or_else(broken) {
                 begin_us = outage.end_us();
                 continue;
             }
             let at_us = begin_us + turn.latency_us;
-            match self.is_lost(at_us) {
+            match self.loses(at_us) {
                 // Lost in an outage: begun again after it.
                 Some(outage) => begin_us = outage.end_us(),
                 None => return Some(at_us),
@@ -139,8 +138,8 @@ impl Asked<'_> {
         None
     }
 
-    /// The outage in which a reply of this time is lost.
-    fn is_lost(&self, at_us: u64) -> Option<Outage> {
+    /// The outage that loses a reply of this time.
+    fn loses(&self, at_us: u64) -> Option<Outage> {
         self.registry.away(at_us).filter(|outage| outage.how == Away::Reset)
     }
 }
@@ -197,10 +196,53 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_server_takes_a_try() {
+        // One of two is broken: half the tries die, and behind one that hangs comes no other.
+        for (how, in_turn, at_once) in [
+            ("reset", 17_500, 17_500),
+            ("error", 17_500, 17_500),
+            ("unavailable", 17_500, 17_500),
+            ("hang", 10_000, 17_500),
+        ] {
+            let fields = r#"{"shape":"fixed","ms":300},"servers":2"#;
+            let outage = format!(r#"{{"begin_s":0,"length_s":60,"how":"{how}","servers":1}}"#);
+            let registry = registry(&format!(r#"{fields},"outages":[{outage}]"#));
+            let mut ideal = Ideal::new(1, 1_000_000);
+            let all: Vec<Answerable> = (0..20_000)
+                .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, 0))
+                .collect();
+            let found = [
+                all.iter().filter(|answerable| answerable.in_turn).count(),
+                all.iter().filter(|answerable| answerable.at_once).count(),
+            ];
+            assert!(found[0].abs_diff(in_turn) < 300 && found[1].abs_diff(at_once) < 300, "{how}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_company_that_is_unusable_is_told_by_nobody() {
+        let registry = registry(r#"{"shape":"fixed","ms":1},"unusable_companies_share":0.2"#);
+        let mut ideal = Ideal::new(1, 1_000_000);
+        for at_us in [0, 1_000_000, 50_000_000] {
+            let found = (0..20_000)
+                .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, at_us))
+                .filter(|answerable| answerable.in_turn && answerable.at_once)
+                .count();
+            assert!(found.abs_diff(16_000) < 300, "{found}");
+        }
+    }
+
+    #[test]
     fn three_tries_help_as_often_as_they_must() {
-        // Of errors of which half the tries die, two more mend six in eight; one that hangs never fails, so none follows.
-        for (share, in_turn, at_once) in [("error_share", 17_500, 17_500), ("hang_share", 10_000, 17_500)] {
-            let registry = registry(&format!(r#"{{"shape":"fixed","ms":1}},"{share}":0.5"#));
+        // Where half the tries die, two more mend six in eight; one that hangs never fails, so none follows.
+        for (share, in_turn, at_once) in [
+            (r#""error_share":0.5"#, 17_500, 17_500),
+            (r#""lies":{"bad_date":0.5}"#, 17_500, 17_500),
+            (r#""cut_share":0.5"#, 17_500, 17_500),
+            (r#""unavailable":[{"share":0.3},{"share":0.2,"retry_after_s":60}]"#, 17_500, 17_500),
+            (r#""hang_share":0.5"#, 10_000, 17_500),
+        ] {
+            let registry = registry(&format!(r#"{{"shape":"fixed","ms":1}},{share}"#));
             let mut ideal = Ideal::new(1, 1_000_000);
             let all: Vec<Answerable> = (0..20_000)
                 .map(|number| ideal.answers(&registry, Company { number, ..COMPANY }, 0))

@@ -14,6 +14,7 @@ mod profile; // what is to happen
 mod draws; // chance that comes out the same each time
 mod truth; // what is so about a company
 mod behaviour; // how a registry meets one request
+mod outages; // when it is away
 mod load; // what a registry saw
 mod clock; // since when
 mod met; // what a request meets

@@ -10,11 +10,11 @@ pub(crate) struct Load {
     pub(crate) requests: u64,
     pub(crate) answered: u64,
     pub(crate) throttled: u64,
-    /// Requests met during an outage.
+    /// Requests met by an outage, of the registry or of one of its servers.
     pub(crate) away: u64,
     /// Requests that came while it was collapsing.
     pub(crate) collapsed: u64,
-    /// Errors, hangs, resets and lies that were drawn.
+    /// Whatever was drawn that is no answer: errors, hangs, resets, lies, replies cut off, 503s.
     pub(crate) failed: u64,
     pub(crate) at_once: u64,
     pub(crate) at_once_peak: u64,

@@ -80,10 +80,9 @@ impl Met {
             }
             Self::Cut(company, wording) => {
                 let (kind, body) = company.registry_says(wording);
-                let whole = reply(ok, "", kind, &body);
-                // All characters of the body's end are one octet each.
-                let kept = whole.len() - CUT_BYTES;
-                whole.get(..kept).unwrap_or_default().to_owned()
+                let mut whole = reply(ok, "", kind, &body);
+                whole.truncate(whole.len() - CUT_BYTES);
+                whole
             }
             Self::Reset | Self::Hang(_) => String::new(), // nothing is written
         }
@@ -102,4 +101,62 @@ fn reply(status: &str, field: &str, kind: &str, body: &str) -> String {
         "HTTP/1.1 {status}\r\n{field}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Format;
+
+    #[test]
+    fn what_is_written_says_how_it_ends() {
+        let company = Company { country: *b"us", number: 1 };
+        let wording = Wording { format: Format::V1, says_null: true, offset_min: 0 };
+        for (met, head, is_whole) in [
+            (
+                Met::Told(company, wording),
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-company-v1\r\n",
+                true,
+            ),
+            (
+                Met::Cut(company, wording),
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-company-v1\r\n",
+                false,
+            ),
+            (Met::Unknown, "HTTP/1.1 404 ", true),
+            (Met::Throttled(3), "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\n", true),
+            (Met::Unavailable(Some(20)), "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 20\r\n", true),
+            (Met::Unavailable(None), "HTTP/1.1 503 Service Unavailable\r\nContent-Type: ", true),
+            (Met::Error, "HTTP/1.1 500 ", true),
+            (
+                Met::Lie(company, wording, Lie::UnknownType),
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
+                true,
+            ),
+        ] {
+            let written = met.written();
+            let (found, body) = written.split_once("\r\n\r\n").unwrap();
+            assert!(written.starts_with(head), "{met:?}: {found}");
+            let length: usize = found.split_once("Content-Length: ").unwrap().1.parse().unwrap();
+            assert_eq!(length == body.len(), is_whole, "{met:?}: {written}");
+            assert_eq!(met.closes(), !is_whole);
+            assert!(length >= body.len());
+        }
+    }
+
+    #[test]
+    fn an_outage_is_met_as_it_says() {
+        for (how, expected) in [
+            (r#""reset""#, Met::Reset),
+            (r#""hang""#, Met::Hang(Some(1_500_000))),
+            (r#""error""#, Met::Error),
+            (r#""unavailable""#, Met::Unavailable(None)),
+            (r#""unavailable","retry_after_s":9"#, Met::Unavailable(Some(9))),
+            (r#""unavailable","announced":true"#, Met::Unavailable(Some(2))),
+        ] {
+            let outage =
+                serde_json::from_str(&format!(r#"{{"begin_s":1,"length_s":2,"how":{how}}}"#)).unwrap();
+            assert_eq!(Met::outage(outage, 1_500_000), expected);
+        }
+    }
 }

@@ -41,8 +41,8 @@ const UNKNOWN_MAX: f64 = 0.05;
 // Slower than its customers wait, where it collapses: a registry that is still in time bears what it is asked for.
 const COLLAPSING_MEDIAN_MS: Range = (350.0, 500.0);
 const COLLAPSING_ERRORS_MAX: f64 = 0.2;
-const COLLAPSE_OVER: Range = (30.0, 100.0);
-const COLLAPSE_FACTOR: Range = (3.0, 6.0);
+const COLLAPSE_OVER: Range = (40.0, 100.0);
+const COLLAPSE_FACTOR: Range = (4.0, 6.0);
 const DEMAND: Range = (0.5, 2.0);
 const COLLAPSING_COMPANIES: Range = (20_000.0, 50_000.0);
 const COLLAPSING_ZIPF: Range = (0.0, 0.8);
@@ -244,4 +244,71 @@ fn hundredth(value: f64) -> f64 {
 /// Short decimals: they are the same once they were written and read.
 fn thousandth(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(kind: Kind) -> Vec<Profile> {
+        (1..=1000).map(|number| drawn(kind, 1, number)).collect()
+    }
+
+    #[test]
+    fn a_set_is_the_same_each_time_also_once_it_was_written_and_read() {
+        for kind in [Kind::Noisy, Kind::Collapsing] {
+            for (number, set) in (1..).zip(sets(kind)) {
+                assert_eq!(set, drawn(kind, 1, number));
+                let text = serde_json::to_string(&set).unwrap();
+                assert_eq!(set, Profile::from_json(&text).unwrap(), "{text}");
+            }
+            assert_ne!(drawn(kind, 1, 1), drawn(kind, 1, 2));
+            assert_ne!(drawn(kind, 1, 1), drawn(kind, 2, 1));
+        }
+        assert_ne!(drawn(Kind::Noisy, 1, 1), drawn(Kind::Collapsing, 1, 1));
+    }
+
+    #[test]
+    fn noise_is_as_frequent_as_it_is_to_be() {
+        let sets = sets(Kind::Noisy);
+        let registries: Vec<&Registry> = sets.iter().flat_map(|set| set.registries.values()).collect();
+        let share_of = |is_it: fn(&Registry) -> bool| {
+            registries.iter().filter(|registry| is_it(registry)).count() as f64 / registries.len() as f64
+        };
+        for (what, found, expected) in [
+            ("sets' registries", registries.len() as f64 / 1000.0, 2.0),
+            ("throttled", share_of(|one| one.throttle.is_some()), 0.2),
+            ("away", share_of(|one| one.whole_outages().count() > 0), 0.2),
+            ("broken", share_of(|one| one.servers > 1), 1.0 / 6.0),
+            ("collapsing", share_of(|one| one.collapse.is_some()), 0.0),
+            ("503s", share_of(|one| !one.unavailable.is_empty()), 0.5),
+            (
+                "failing",
+                registries.iter().map(|one| failing(one)).sum::<f64>() / registries.len() as f64,
+                0.375,
+            ),
+        ] {
+            assert!((found - expected).abs() < 0.05, "{what}: {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn where_one_collapses_nobody_throttles_and_the_demand_is_about_what_it_bears() {
+        for set in sets(Kind::Collapsing) {
+            let registries: Vec<&Registry> = set.registries.values().collect();
+            assert!((1..=2).contains(&registries.len()));
+            assert!(registries[0].collapse.is_some());
+            assert!(registries.iter().all(|registry| registry.throttle.is_none()));
+            let borne_per_s =
+                f64::from(registries[0].collapse.unwrap().over) * 1000.0 / mean_ms(registries[0].latency);
+            assert!((0.45..2.05).contains(&(registries[0].weight / borne_per_s)));
+        }
+    }
+
+    fn failing(registry: &Registry) -> f64 {
+        let lies: f64 = registry.lies.shares().iter().map(|(_, share)| share).sum();
+        let unavailable: f64 = registry.unavailable.iter().map(|one| one.share).sum();
+        let others = registry.error_share + registry.lie_share + registry.cut_share;
+        others + registry.hang_share + registry.reset_share + lies + unavailable
+    }
 }

@@ -221,6 +221,72 @@ fn id_of(path: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn registry(fields: &str) -> Registry {
+        let text = format!(r#"{{"latency":{{"shape":"fixed","ms":1}}{fields}}}"#);
+        let behaviour: Behaviour = serde_json::from_str(&text).unwrap();
+        Registry::new(*b"us", behaviour, (1, 10), Rc::new(Clock::default()))
+    }
+
+    /// What a registry writes to who asks it for a company, until it has said something, or to the end.
+    async fn heard(registry: Registry, to_the_end: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::task::spawn_local(Rc::new(registry).serve(listener));
+        let plain = |id: &String| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let id = (0..10).map(|number| Company { country: *b"us", number }.id()).find(plain).unwrap();
+        stream.write_all(format!("GET /companies/{id} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        let mut heard = Vec::new();
+        while stream.read_buf(&mut heard).await.unwrap() > 0 && to_the_end {}
+        String::from_utf8(heard).unwrap()
+    }
+
+    #[test]
+    fn a_cut_reply_ends_the_connection_before_its_end_and_a_503_says_when() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let cut = heard(registry(r#","cut_share":1"#), true).await;
+            let (head, body) = cut.split_once("\r\n\r\n").unwrap();
+            let length: usize = head.split_once("Content-Length: ").unwrap().1.parse().unwrap();
+            assert!(
+                head.starts_with("HTTP/1.1 200 OK\r\n") && !body.is_empty() && body.len() < length,
+                "{cut}"
+            );
+            for (fields, has_field) in [(r#","retry_after_s":7"#, true), ("", false)] {
+                let said =
+                    heard(registry(&format!(r#","unavailable":[{{"share":1{fields}}}]"#)), false).await;
+                assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+                assert_eq!(said.contains("\r\nRetry-After: 7\r\n"), has_field, "{said}");
+            }
+        });
+    }
+
+    #[test]
+    fn who_meets_a_broken_server_has_had_a_try_and_who_meets_none_has_not() {
+        let company = Company { country: *b"us", number: 1 };
+        for (fields, tries) in [(r#","servers":1"#, 3), ("", 0)] {
+            let outage = format!(r#"{{"begin_s":1,"length_s":1,"how":"unavailable"{fields}}}"#);
+            let registry = registry(&format!(r#","servers":2,"outages":[{outage}]"#));
+            let met: Vec<Met> = (0..3).map(|_| registry.begin(Some(company), 1_500_000).0).collect();
+            assert_eq!(registry.count(company), tries, "{met:?}");
+            let (broken, asked) = (registry.load.borrow().away, registry.load.borrow().answered);
+            assert_eq!(broken + asked, 3);
+            assert_eq!(asked > 0, tries > 0, "{met:?}");
+            for (nth, met) in (0..).zip(met) {
+                let is_broken = registry.behaviour.broken(1, company, nth, 1_500_000).is_some() || tries == 0;
+                assert_eq!(met == Met::Unavailable(None), is_broken);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_begun_is_lost_where_all_servers_reset_alone() {
+        for (fields, is_lost) in [("", true), (r#","servers":1"#, false), (r#","how":"error""#, false)] {
+            let outage = format!(r#"{{"begin_s":1,"length_s":1{fields}}}"#);
+            let registry = registry(&format!(r#","servers":2,"outages":[{outage}]"#));
+            assert_eq!(registry.lost(Met::Unknown, 1_500_000) == Met::Reset, is_lost, "{fields}");
+        }
+    }
+
     #[test]
     fn an_id_is_one_segment_of_a_path() {
         for (path, id) in [

@@ -41,3 +41,34 @@ pub(crate) fn judged(told: &Told) -> (u16, Try) {
         Err(problem) => (problem.status(), Try::Failed(problem.status())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Format, Lie};
+    use crate::truth::{Company as Asked, Wording};
+
+    #[test]
+    fn the_service_hears_what_a_registry_says() {
+        let asked = Asked { country: *b"us", number: 1 };
+        let wording = Wording { format: Format::V2, says_null: true, offset_min: 0 };
+        for (met, status, is_usable, seconds) in [
+            (Met::Told(asked, wording), 200, true, None),
+            (Met::Unknown, 404, true, None),
+            (Met::Throttled(2), 429, false, Some(2)),
+            (Met::Unavailable(Some(3)), 503, false, Some(3)),
+            (Met::Unavailable(None), 503, false, None),
+            (Met::Error, 500, false, None),
+            (Met::Lie(asked, wording, Lie::NoName), 200, false, None),
+        ] {
+            let Some(Tried::Reply { told, retry_after_us }) = tried(met) else { panic!("{met:?}") };
+            assert_eq!(told.fwd_status, Some(status));
+            assert_eq!(told.outcome.fact().is_ok(), is_usable, "{met:?}");
+            assert_eq!(retry_after_us, seconds.map(|seconds: u64| seconds * S));
+        }
+        for met in [Met::Reset, Met::Cut(asked, wording), Met::Hang(Some(1))] {
+            assert_eq!(tried(met), Some(Tried::Reset));
+        }
+        assert_eq!(tried(Met::Hang(None)), None);
+    }
+}

@@ -350,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn outages_of_some_servers_are_no_outages_of_the_registry() {
+        let report = played(
+            r#","servers":4,"outages":[{"begin_s":2,"length_s":9,"servers":1},{"begin_s":15,"length_s":1}]"#,
+            r#","retries":2"#,
+        );
+        assert_eq!(
+            report.pointer("/registries/us/outages").unwrap().as_array().unwrap().len(),
+            1,
+            "{report}"
+        );
+        assert!(number(&report, "/registries/us/outages/0/begin_s") > 14.0, "{report}");
+        assert!(number(&report, "/registries/us/away") > 50.0, "{report}");
+    }
+
+    #[test]
     fn a_throttled_registry_is_asked_at_its_pace() {
         let throttle = r#","throttle":{"per_s":20,"retry_after_s":1}"#;
         let report = played(throttle, r#","retries":2"#);

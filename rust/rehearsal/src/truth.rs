@@ -151,6 +151,8 @@ fn date(unix_s: u64, offset_min: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use backendify_core::registry::{BadReply, Fact, normalise};
+
     use super::*;
 
     #[test]
@@ -164,6 +166,23 @@ mod tests {
             (1_609_459_200, -300, "2020-12-31T19:00:00-05:00"),
         ] {
             assert_eq!(date(unix_s, offset_min), text);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_lie_is_unusable_for_its_own_reason() {
+        for (format, number) in [(Format::V1, 1), (Format::V2, 2)] {
+            let company = Company { country: *b"us", number };
+            let wording = Wording { format, says_null: false, offset_min: 0 };
+            let judged = |lie| {
+                let (kind, body) = company.registry_garbles(wording, lie);
+                normalise(kind.as_bytes(), body.as_bytes()).unwrap_err()
+            };
+            assert_eq!(judged(Lie::BrokenJson), BadReply::NotObject);
+            assert_eq!(judged(Lie::WrongType), BadReply::NotString(Fact::Name));
+            assert_eq!(judged(Lie::NoName), BadReply::NameMissing);
+            assert!(matches!(judged(Lie::BadDate), BadReply::Date(_)));
+            assert_eq!(judged(Lie::UnknownType), BadReply::UnknownType);
         }
     }
 

@@ -86,7 +86,7 @@ impl Guard {
         };
         let patience = Patience::of(&latencies, terms);
         Self {
-            limit: Limit::new(caps, line.clone()),
+            limit: Limit::new(if policy.obeys { caps } else { caps.without_limit() }, line.clone()),
             pace: Pace::new(line.clone()),
             pause: Pause::new(policy.obeys, line.clone()),
             breaker: Breaker::new(policy.breaker, line.clone()),
@@ -180,7 +180,7 @@ impl Guard {
             self.counted.throttled += 1;
             self.pace.refuse(now);
         }
-        if self.breaker.state() == stats::Breaker::Closed && !self.breaker.is_of_before(begun) {
+        if self.obeys && self.breaker.state() == stats::Breaker::Closed && !self.breaker.is_of_before(begun) {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
             let usual_us = self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN);
             let result = match lesson.burden {

@@ -16,7 +16,7 @@ use super::moment::{Moment, S};
 use super::policy::Caps;
 
 /// What a decrease leaves of what was borne.
-const DECREASE: f64 = 0.9;
+const DECREASE: f64 = 0.95;
 /// A share of losses up to this is the registry's nature and not its load: without it, one that loses 5 % whatever is asked
 /// of it would be asked for about ten at once (`BBRv2` tolerates 2 %, of a network).
 const LOSS_TOLERATED: f64 = 0.1;

@@ -32,7 +32,7 @@ pub struct Policy {
     pub breaker: bool,
     /// Is a registry asked for no more than it answers in time? Off only to compare.
     pub ceiling: bool,
-    /// Is one that says 429, or asks for patience, asked for less? Off only to compare.
+    /// Is one that says 429, asks for patience, or loses what it is asked for, asked for less? Off only to compare.
     pub obeys: bool,
     /// So many failures are remembered.
     pub memo_max: usize,
@@ -53,6 +53,13 @@ pub struct Caps {
     pub concurrency_start: u32,
     /// Ever.
     pub concurrency_max: u32,
+}
+
+impl Caps {
+    /// The same, and nothing adapts: as many at once as ever.
+    pub(super) const fn without_limit(self) -> Self {
+        Self { concurrency_start: self.concurrency_max, ..self }
+    }
 }
 
 impl Default for Caps {

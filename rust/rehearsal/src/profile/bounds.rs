@@ -88,3 +88,65 @@ pub(super) fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(),
     }
     Err(BadProfile(format!("{key}: is {value}; expected {least} to {most}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Profile;
+
+    fn refused(registry: &str) -> String {
+        let text = format!(
+            r#"{{"customers":{{"rate_per_s":1,"duration_s":1,"companies":1}},
+                "registries":{{"us":{{"latency":{{"shape":"fixed","ms":1}}{registry}}}}}}}"#
+        );
+        Profile::from_json(&text).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_name() {
+        let away = |fields: &str| format!(r#","servers":3,"outages":[{{"begin_s":0,"length_s":1{fields}}}]"#);
+        for (registry, expected) in [
+            (r#","cut_share":1.1"#.to_owned(), "registries.us.cut_share: is 1.1; expected 0 to 1"),
+            (r#","lies":{"no_name":-0.1}"#.to_owned(), "registries.us.lies.no_name: is -0.1"),
+            (r#","lies":{"no_names":0.1}"#.to_owned(), "unknown field `no_names`"),
+            (r#","unusable_companies_share":2"#.to_owned(), "registries.us.unusable_companies_share: is 2"),
+            (r#","unavailable":[{"share":2}]"#.to_owned(), "registries.us.unavailable.share: is 2"),
+            (r#","unavailable":[{"retry_after_s":1}]"#.to_owned(), "missing field `share`"),
+            (r#","unavailable":[{"share":0.1,"retry":1}]"#.to_owned(), "unknown field `retry`"),
+            (r#","unavailable":[{"share":0.1,"retry_after_s":86401}]"#.to_owned(), "retry_after_s: is 86401"),
+            (r#","unavailable":[{"share":0.1,"retry_after_s":0.5}]"#.to_owned(), "expected u32"),
+            (
+                r#","error_share":0.5,"lies":{"no_name":0.2},"cut_share":0.2,"unavailable":[{"share":0.2}]"#
+                    .to_owned(),
+                "registries.us.*_share, lies and unavailable together: is 1.1; expected 0 to 1",
+            ),
+            (r#","servers":0"#.to_owned(), "registries.us.servers: is 0; expected 1 to 1000000"),
+            (away(r#","servers":0"#), "registries.us.outages.servers: is 0 of 3; expected fewer"),
+            (away(r#","servers":3"#), "registries.us.outages.servers: is 3 of 3; expected fewer"),
+            (away(r#","how":"gone""#), "unknown variant `gone`"),
+            (away(r#","announced":true"#), "registries.us.outages.announced: of a 503; expected how = "),
+            (away(r#","how":"hang","retry_after_s":1"#), "registries.us.outages.retry_after_s: of a 503"),
+            (
+                away(r#","how":"unavailable","retry_after_s":1,"announced":true"#),
+                "registries.us.outages: announced and retry_after_s; expected one of them",
+            ),
+        ] {
+            let found = refused(&registry);
+            assert!(found.contains(expected), "{registry}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_is_taken() {
+        let tenths =
+            r#","error_share":0.1,"hang_share":0.2,"reset_share":0.3,"cut_share":0.1,"lie_share":0.1"#;
+        let away = r#"{"begin_s":0,"length_s":1,"how":"unavailable","servers":2,"announced":true}"#;
+        for registry in [
+            format!(
+                r#"{tenths},"lies":{{"bad_date":0.1}},"unavailable":[{{"share":0.1,"retry_after_s":0}}]"#
+            ),
+            format!(r#","servers":3,"outages":[{away}]"#),
+        ] {
+            assert_eq!(refused(&registry), "");
+        }
+    }
+}
