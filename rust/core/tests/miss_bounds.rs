@@ -61,6 +61,34 @@ impl Service {
         self.follow(acts);
     }
 
+    /// Has so many tries end so, one after another, over a second: long enough for what is right to be seen beside them.
+    fn end_all(&mut self, times: u32, tried: impl Fn() -> Tried) {
+        for nth in 0..times {
+            if self.tries.is_empty() {
+                self.ask(9000 + nth, 9000 + nth);
+            }
+            if self.tries.is_empty() {
+                return; // it is not asked any more
+            }
+            self.end(0, tried());
+            self.pass(S / u64::from(times));
+        }
+        while !self.tries.is_empty() {
+            self.end(0, tried());
+        }
+    }
+
+    /// Has so many new tries end so, at this instant.
+    fn end_newest(&mut self, times: u32, tried: impl Fn() -> Tried) {
+        for nth in 0..times {
+            let before = self.tries.len();
+            self.ask(8000 + nth, 8000 + nth);
+            if self.tries.len() > before {
+                self.end(before, tried());
+            }
+        }
+    }
+
     fn follow(&mut self, acts: Vec<Act<u32>>) {
         for act in acts {
             match act {
@@ -244,8 +272,9 @@ fn reply_after(status: u16, retry_after_us: u64) -> Tried {
 #[test]
 fn what_the_registry_said_is_told_though_it_is_of_no_use_when_nothing_better_comes_in_time() {
     let own_tries = Policy { retries_per_s: 100.0, ..Policy::default() };
-    let told_at_the_end = |first: Tried, meanwhile: fn(&mut Service)| {
+    let told_at_the_end = |first: Tried, before: fn(&mut Service), meanwhile: fn(&mut Service)| {
         let mut service = Service::new(own_tries.clone());
+        before(&mut service);
         // Each question's first try: the one that is told of, and another that goes on.
         service.ask(1, 7);
         service.ask(2, 8);
@@ -256,22 +285,19 @@ fn what_the_registry_said_is_told_though_it_is_of_no_use_when_nothing_better_com
         service.answer(1).cloned()
     };
     let hangs: fn(&mut Service) = |_| {};
-    let pauses: fn(&mut Service) = |service| service.end(0, reply_after(429, 5 * S));
-    let breaks: fn(&mut Service) = |service| {
-        service.end(0, Tried::ConnectFailed);
-        (100..104).for_each(|id| {
-            service.ask(id, id);
-            service.end(0, Tried::ConnectFailed);
-        });
-    };
-    for (why, meanwhile, silence) in [
-        ("the retry hangs", hangs, Silence::TimedOut),
-        ("a pause", pauses, Silence::Throttled),
-        ("the breaker", breaks, Silence::Unreachable),
+    let nothing: fn(&mut Service) = |_| {};
+    let refuses: fn(&mut Service) = |service| service.end_all(14, || reply_after(503, 5 * S));
+    let pauses: fn(&mut Service) = |service| service.end_newest(10, || reply_after(503, 5 * S));
+    let fails: fn(&mut Service) = |service| service.end_all(44, || Tried::Reset);
+    let breaks: fn(&mut Service) = |service| service.end_newest(10, || Tried::ConnectFailed);
+    for (why, before, meanwhile, silence) in [
+        ("the retry hangs", nothing, hangs, Silence::TimedOut),
+        ("a pause", refuses, pauses, Silence::Throttled),
+        ("the breaker", fails, breaks, Silence::Unreachable),
     ] {
-        let told = told_at_the_end(reply(500), meanwhile);
+        let told = told_at_the_end(reply(500), before, meanwhile);
         assert!(matches!(told, Some(Outcome::Unusable(_))), "{why}: {told:?}");
-        let told = told_at_the_end(Tried::Reset, meanwhile);
+        let told = told_at_the_end(Tried::Reset, before, meanwhile);
         assert_eq!(told, Some(Outcome::Unanswered(silence)), "{why}, and it had said nothing");
     }
 }
@@ -288,15 +314,21 @@ fn who_waits_for_room_for_a_retry_is_told_what_the_registry_said_when_the_breake
     assert_eq!((service.tries.len(), service.misses.registry_stats(0, service.now).unwrap().queued), (4, 1));
     // The newest are served first, and fail.
     (100..110).for_each(|id| service.ask(id, id));
-    (0..5).for_each(|_| service.end(0, Tried::ConnectFailed));
+    (0..12).for_each(|_| {
+        service.end(service.tries.len() - 1, Tried::ConnectFailed);
+        service.pass(65 * MS);
+    });
     assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
     assert!(matches!(service.answer(0), Some(Outcome::Unusable(_))), "{:?}", service.answer(0));
 }
 
 #[test]
 fn a_retry_that_may_not_begin_costs_the_budget_nothing() {
-    // Two first tries earn one retry.
-    let mut service = Service::new(Policy { retry_share: 0.5, retries_per_s: 0.0, ..Policy::default() });
+    // Nineteen first tries earn one retry.
+    let policy = Policy { retry_share: 1.01 / 19.0, retries_per_s: 0.0, ..Policy::default() };
+    let mut service = Service::new(policy);
+    service.end_all(17, || reply_after(503, 5 * S));
+    service.answers.clear();
     let retries = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().retries;
     service.ask(1, 1);
     service.ask(2, 2);
@@ -553,16 +585,13 @@ fn all_fetches_together_are_bounded_and_one_registry_leaves_room() {
 
 #[test]
 fn a_pause_is_obeyed_and_a_long_one_refuses_at_once() {
-    for (pause_us, is_queued) in [(200 * MS, true), (5 * S, false)] {
+    for (pause_us, is_queued) in [(400 * MS, true), (5 * S, false)] {
         let mut service = Service::new(Policy::default());
-        service.ask(1, 1);
-        let Tried::Reply { told, .. } = reply(429) else { return };
-        service.end(0, Tried::Reply { told, retry_after_us: Some(pause_us) });
+        service.end_all(20, || reply_after(503, pause_us));
         service.ask(2, 2);
         assert_eq!(service.tries.len(), 0);
         assert_eq!(service.answer(2).is_none(), is_queued);
-        // After it, a registry of which no more is known is asked once a second.
-        service.pass(pause_us + S);
+        service.pass(pause_us);
         service.ask(3, 3);
         assert!(service.tries.iter().any(|(_, id)| **id == *"3"));
     }
@@ -571,10 +600,7 @@ fn a_pause_is_obeyed_and_a_long_one_refuses_at_once() {
 #[test]
 fn an_open_breaker_refuses_in_no_time_and_one_probe_closes_it() {
     let mut service = Service::new(Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
-    for id in 0..20 {
-        service.ask(id, id);
-        service.end(0, Tried::Reset);
-    }
+    service.end_all(50, || Tried::Reset);
     let breaker = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().breaker;
     assert_eq!(breaker(&service), Breaker::Open);
     for id in 100..200 {
@@ -681,15 +707,18 @@ fn tries_that_hang_among_others_that_are_answered_are_no_silence() {
     assert_eq!((stats.breaker, service.tries.len()), (Breaker::Closed, 30));
 }
 
-/// A service whose breaker has just opened, by resets, at a registry that may be asked for so many at once.
+/// A service whose breaker has just opened, by silence, at a registry that may be asked for so many at once.
 fn opened(cap: u32) -> Service {
     let caps = Caps { concurrency_start: cap, concurrency_max: cap };
-    let mut service =
-        Service::with_caps(caps, Policy { retry_share: 0.0, retries_per_s: 0.0, ..Policy::default() });
+    let mut service = Service::with_caps(
+        caps,
+        Policy { retry_share: 0.0, retries_per_s: 0.0, fetch_timeout_us: 3 * S, ..Policy::default() },
+    );
     for id in 0..20 {
         service.ask(id, id);
-        service.end(0, Tried::Reset);
+        service.pass(3 * S);
     }
+    service.abandoned.clear();
     let breaker = service.misses.registry_stats(0, service.now).map(|stats| stats.breaker);
     assert_eq!(breaker, Some(Breaker::Open));
     service
@@ -754,4 +783,129 @@ fn a_company_that_was_a_probe_is_asked_for_again_once_its_registry_is_back() {
     service.ask(102, 777);
     service.end(0, reply(200));
     assert!(matches!(service.answer(102), Some(Outcome::Company(_))), "{:?}", service.answer(102));
+}
+
+#[test]
+fn retry_after_binds_its_question_and_no_other() {
+    // (asked for, what others were told meanwhile, when it is asked for again): in milliseconds.
+    for (wish_ms, others_are_told, again_ms) in
+        [(1000, true, 1000), (1000, false, 1000), (30_000, true, 2000), (30_000, false, 30_000)]
+    {
+        let mut service = Service::new(Policy::default());
+        service.ask(1, 7);
+        service.end(0, reply_after(503, wish_ms * MS));
+        assert_eq!(service.answer(1), Some(&Outcome::Unanswered(Silence::Throttled)), "{wish_ms}");
+        let failed = service.now;
+        service.pass(MS);
+        if others_are_told {
+            service.ask(2, 8);
+            service.end(0, reply(200));
+            assert!(matches!(service.answer(2), Some(Outcome::Company(_))), "{wish_ms}");
+        }
+        while service.tries.is_empty() {
+            service.pass(50 * MS);
+            service.ask(3, 7);
+        }
+        let found = service.now.since(failed);
+        assert!((again_ms * MS..=(again_ms + 60) * MS).contains(&found), "{wish_ms}: after {found} us");
+    }
+}
+
+#[test]
+fn a_record_that_is_always_bad_is_not_asked_for_three_times_by_each_who_comes() {
+    let bad = || {
+        let outcome = Outcome::of_reply(200, b"text/html", b"<h1>It works</h1>");
+        Tried::Reply {
+            told: Told { outcome, fwd_status: Some(200), stored: false, age_ds: 0 },
+            retry_after_us: None,
+        }
+    };
+    // Where hardly anything is bad, and where most is.
+    for (bad_of_ten, tries) in [(0, 3 + 5), (7, 3 * 6)] {
+        let mut service = Service::new(Policy { retries_per_s: 100.0, ..Policy::default() });
+        for id in 100..300 {
+            service.ask(id, id);
+            while !service.tries.is_empty() {
+                service.end(0, if id % 10 < bad_of_ten { bad() } else { reply(200) });
+                service.pass(20 * MS);
+            }
+        }
+        let mut begun = 0;
+        for waiter in 1..=6 {
+            service.pass(10 * S);
+            service.ask(waiter, 7);
+            while !service.tries.is_empty() {
+                begun += 1;
+                service.end(0, bad());
+                service.pass(20 * MS);
+            }
+            assert!(matches!(service.answer(waiter), Some(Outcome::Unusable(_))), "{waiter}");
+        }
+        assert!(begun <= tries, "{bad_of_ten} of ten are bad: {begun} tries");
+        assert!(bad_of_ten == 0 || begun > 8, "{begun}: much is bad there");
+    }
+}
+
+#[test]
+fn a_fetch_whose_tries_are_lost_is_begun_again_for_who_asks() {
+    for (fetch, asked_at_ms, begins_again) in
+        [("hangs", 1200, true), ("hangs", 800, false), ("drips", 1200, false)]
+    {
+        let mut service = Service::new(Policy { tries_max: 1, ..Policy::default() });
+        for id in 100..150 {
+            service.ask(id, id);
+            service.pass(20 * MS);
+            service.end(0, reply(200));
+        }
+        service.ask(1, 7);
+        let lost = service.tries[0].0;
+        if fetch == "drips" {
+            service.misses.first_byte(lost, service.now);
+        }
+        service.pass(asked_at_ms * MS);
+        service.ask(2, 7);
+        assert_eq!(service.tries.len(), 1);
+        assert_eq!(
+            service.tries[0].0 != lost,
+            begins_again,
+            "{fetch}, asked for again after {asked_at_ms} ms"
+        );
+        assert_eq!(service.abandoned.contains(&lost), begins_again);
+        service.end(0, reply(200));
+        assert!(matches!(service.answer(2), Some(Outcome::Company(_))));
+    }
+}
+
+#[test]
+fn further_tries_are_many_while_they_help_and_few_where_load_is_the_trouble() {
+    let percent_retried = |strain: fn(&mut Service)| {
+        let mut service = Service::new(Policy::default());
+        strain(&mut service);
+        // Each first try fails, and each further one brings an answer.
+        for id in 100..600 {
+            service.ask(id, id);
+            if service.tries.is_empty() {
+                continue;
+            }
+            service.end(0, Tried::Reset);
+            service.pass(100 * MS);
+            while !service.tries.is_empty() {
+                service.end(0, reply(200));
+            }
+        }
+        let stats = service.misses.registry_stats(0, service.now).unwrap();
+        100 * stats.retries / (stats.tries - stats.retries)
+    };
+    let nothing: fn(&mut Service) = |_| {};
+    let throttles: fn(&mut Service) = |service| {
+        for id in 0..50 {
+            service.ask(id, id);
+        }
+        while !service.tries.is_empty() {
+            service.end(0, reply(429));
+        }
+    };
+    let (free, strained) = (percent_retried(nothing), percent_retried(throttles));
+    assert!(free >= 99, "{free} %");
+    assert!(strained <= 30, "{strained} %");
 }

@@ -80,6 +80,18 @@ impl Machine {
         self.step(worker, |misses, now, acts| misses.tried(id, tried, now, acts));
     }
 
+    /// Has tries of a worker end so until it asks this registry no more.
+    fn end_all(&mut self, worker: usize, registry: u8, tried: impl Fn() -> Tried) {
+        for _ in 0..100 {
+            self.ask(worker, registry);
+            if self.workers[worker].tries.is_empty() {
+                return;
+            }
+            self.end(worker, 0, tried());
+            self.pass(20 * MS);
+        }
+    }
+
     fn pass(&mut self, us: u64) {
         let end = self.now + us;
         let first = |machine: &Self| {
@@ -278,23 +290,19 @@ fn the_limit_the_pause_and_the_breaker_are_one() {
         machine.end(0, 0, reply(200, None));
     }
     assert_eq!(machine.stats(1, 0).limit, 4, "one at a time asks for no more");
-    for _ in 0..10 {
+    for _ in 0..20 {
         (0..4).for_each(|nth| machine.ask(nth % 2, 0));
         (0..4).for_each(|nth| machine.end(nth % 2, 0, reply(200, None)));
     }
     assert!(machine.stats(1, 0).limit > 4);
     assert_eq!(machine.stats(0, 0).limit, machine.stats(1, 0).limit);
 
-    machine.ask(0, 0);
-    machine.end(0, 0, reply(503, Some(5 * S)));
+    machine.end_all(0, 0, || reply(503, Some(5 * S)));
     machine.ask(1, 0);
     assert_eq!(machine.workers[1].answers.last(), Some(&Outcome::Unanswered(Silence::Throttled)));
     assert_eq!(machine.stats(1, 1).paused_for_us, 0, "the other registry asked for nothing");
 
-    (0..20).for_each(|_| {
-        machine.ask(0, 1);
-        machine.end(0, 0, Tried::Reset);
-    });
+    machine.end_all(0, 1, || Tried::Reset);
     let answers = machine.workers[1].answers.len();
     machine.ask(1, 1);
     assert_eq!(machine.workers[1].answers.len(), answers + 1, "refused at once");
@@ -310,10 +318,7 @@ fn the_limit_the_pause_and_the_breaker_are_one() {
 #[test]
 fn no_worker_probes_a_registry_before_the_pause_that_it_asked_for_is_over() {
     let mut machine = Machine::with_caps(2, 20, 20);
-    for _ in 0..20 {
-        machine.ask(0, 0);
-        machine.end(0, 0, Tried::Reset);
-    }
+    machine.end_all(0, 0, || Tried::Reset);
     assert_eq!(machine.stats(1, 0).breaker, Breaker::Open);
     let began = machine.now;
     let mut probes = Vec::new();
@@ -372,9 +377,9 @@ fn a_throttling_registry_is_asked_by_many_as_often_as_by_one() {
 #[test]
 fn who_waits_at_one_worker_is_refused_when_another_opens_the_breaker() {
     let mut machine = Machine::with_caps(2, 2, 2);
-    for _ in 0..5 {
+    for _ in 0..10 {
         machine.ask(0, 0);
-        machine.pass(1);
+        machine.pass(60 * MS);
         machine.end(0, 0, Tried::ConnectFailed);
     }
     machine.ask(0, 0);

@@ -71,6 +71,7 @@ pub(super) enum Health {
 
 /// A probe's time: until it ends the word that all workers share says that none may go out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_field_names, reason = "each is a moment")]
 pub(super) struct Probe {
     /// It is given up then, and the next may go out.
     pub(super) ends_at: Moment,
@@ -275,7 +276,9 @@ impl Breaker {
         }
         self.silent_from = if self.silent.length() == 0 { begun } else { self.silent_from.min(begun) };
         self.silent.lengthen(now);
-        self.turned & OPEN == 0 && self.silent.is_no_chance(0, now) && self.open(OPEN | UNHEARD | HUNG, now, chance)
+        self.turned & OPEN == 0
+            && self.silent.is_no_chance(0, now)
+            && self.open(OPEN | UNHEARD | HUNG, now, chance)
     }
 
     /// False when it never opens, or when another worker was faster.
@@ -363,7 +366,9 @@ mod tests {
 
     #[test]
     fn prompt_failure_is_not_silence() {
-        for (percent_well, opens) in [(100, false), (50, false), (25, false), (10, false), (1, true), (0, true)] {
+        for (percent_well, opens) in
+            [(100, false), (50, false), (25, false), (10, false), (1, true), (0, true)]
+        {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
             let opened = (1..20_000).any(|at| {
                 let is_well = chance.up_to(99) < percent_well;
@@ -468,20 +473,57 @@ mod tests {
 
     #[test]
     fn probes_come_every_quarter_second_and_then_after_a_sixteenth() {
-        let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-        breaker.open(OPEN, START, &mut chance);
-        let mut probes = Vec::new();
-        for at in (START.0..700 * S).step_by(10_000) {
-            if let Some(probe) = breaker.probe(S, Moment(at), &mut chance) {
-                breaker.probed(probe, Moment(at));
-                probes.push(at);
+        // Where failures are prompt, twice as often.
+        for (bits, times) in [(OPEN | UNHEARD | HUNG, 1), (OPEN | UNHEARD, 2), (OPEN, 2)] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.open(bits, START, &mut chance);
+            let mut probes = Vec::new();
+            for at in (START.0..700 * S).step_by(10_000) {
+                if let Some(probe) = breaker.probe(S, Moment(at), &mut chance) {
+                    // Each fails when its time is over, or at once.
+                    let ended = if times == 1 { probe.ends_at } else { Moment(at) };
+                    breaker.probed(Probe { ends_at: probe.next_at, ..probe }, ended);
+                    breaker.line.store(Word::ProbeAt, probe.next_at.0);
+                    probes.push(at);
+                }
+            }
+            assert!(probes.iter().filter(|at| **at < 5 * S).count() >= 15);
+            let gaps = probes.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+            for (at, gap) in gaps {
+                let most = ((at - START.0) / 16).clamp(S / 4, 30 * S) / times;
+                assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{bits}: {gap} at {at}");
             }
         }
-        assert!(probes.iter().filter(|at| **at < 5 * S).count() >= 15);
-        let gaps = probes.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
-        for (at, gap) in gaps {
-            let most = ((at - START.0) / 16).clamp(S / 4, 30 * S);
-            assert!((most / 4 * 3..=most + 20_000).contains(&gap), "{gap} at {at}");
+    }
+
+    #[test]
+    fn where_tries_hung_a_probe_that_ends_by_itself_is_followed_soon() {
+        for (ended_ms, next_ms) in [(40, 103), (499, 500)] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.open(OPEN | UNHEARD | HUNG, START, &mut chance);
+            let begun = START + 250 * MS;
+            let probe = breaker.probe(500 * MS, begun, &mut chance).unwrap();
+            breaker.probed(probe, begun + ended_ms * MS);
+            let next = (0..2000).find(|ms| breaker.probe(S, begun + ms * MS, &mut chance.clone()).is_some());
+            assert!(next.is_some_and(|ms| ms <= next_ms.max(ended_ms)), "{ended_ms}: {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_probe_that_outlives_prompt_failures_closes_it() {
+        for (failed_ms, bits, outlives_ms) in
+            [(0, OPEN, Some(50)), (30, OPEN | UNHEARD, Some(110)), (30, OPEN | UNHEARD | HUNG, None)]
+        {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.count(Health::Lost, START, (START + failed_ms * MS, 0), &mut chance);
+            let opened = START + 100 * MS;
+            breaker.open(bits, opened, &mut chance);
+            let begun = opened + S;
+            let probe = breaker.probe(S, begun, &mut chance).unwrap();
+            assert_eq!(probe.outlives_at, outlives_ms.map(|ms: u64| begun + ms * MS), "{failed_ms} {bits}");
+            assert!(!breaker.outlived(START, begun), "it began before");
+            assert!(breaker.outlived(begun, begun + S));
+            assert_eq!(breaker.state(), stats::Breaker::Closed);
         }
     }
 
@@ -495,7 +537,7 @@ mod tests {
             (160_000, 500, 7500, 10_000),
         ] {
             let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
-            breaker.open(OPEN, START, &mut chance);
+            breaker.open(OPEN | UNHEARD | HUNG, START, &mut chance);
             let begun = START + outage_ms * MS;
             let probe = breaker.probe(hangs_ms * MS, begun, &mut chance).unwrap();
             let found = probe.ends_at.since(begun);
@@ -517,6 +559,7 @@ mod tests {
         for (health, begun, closes) in [
             (Health::Well, START, false),
             (Health::Failing, opened + 1, false),
+            (Health::Lost, opened + 1, false),
             (Health::Away, opened + 1, false),
             (Health::Well, opened + 1, true),
         ] {
@@ -525,6 +568,23 @@ mod tests {
         assert_eq!(breaker.probe(S, opened + 2 * S, &mut chance), None);
         // What failed before does not open it again.
         assert!((0..19).all(|_| !breaker.count(Health::Failing, START, (opened + 3 * S, 0), &mut chance)));
+    }
+
+    #[test]
+    fn where_nothing_was_heard_any_word_closes_it() {
+        for (bits, health, closes) in [
+            (OPEN | UNHEARD, Health::Failing, true),
+            (OPEN | UNHEARD, Health::Heard, true),
+            (OPEN | UNHEARD, Health::Lost, false),
+            (OPEN | UNHEARD, Health::Away, false),
+            (OPEN, Health::Failing, false),
+            (OPEN, Health::Heard, true),
+        ] {
+            let (mut breaker, mut chance) = (Breaker::new(true, Line::alone()), Chance::new(1));
+            breaker.open(bits, START, &mut chance);
+            let later = START + S;
+            assert_eq!(breaker.count(health, later, (later, 0), &mut chance), closes, "{bits} {health:?}");
+        }
     }
 
     #[test]

@@ -361,7 +361,9 @@ impl<W> Misses<W> {
     pub(super) fn is_lost(&self, number: usize, now: Moment) -> bool {
         let Some(flight) = self.flights.all.get(number) else { return false };
         let Some(guard) = self.guards.get(usize::from(flight.registry)) else { return false };
-        let Some(lost_us) = guard.patience().lost().map(|us| us.max(self.policy.deadline_us)) else { return false };
+        let Some(lost_us) = guard.patience().lost().map(|us| us.max(self.policy.deadline_us)) else {
+            return false;
+        };
         let mut running = flight.running.iter().flatten().filter_map(|running| self.tries.get(*running));
         self.policy.breaker
             && flight.tries >= self.policy.tries_max

@@ -171,6 +171,9 @@ impl Guard {
             self.counted.failed += 1;
             if let Some(wish_us) = retry_after_us {
                 self.pause.refuse(wish_us, begun, (now, settles_us));
+                if self.breaker.state() == stats::Breaker::Open {
+                    self.pause.ask(wish_us, now);
+                }
             }
         }
         if lesson.is_timed || lesson.is_bad_data {
@@ -184,11 +187,13 @@ impl Guard {
             // The try itself was one of those that ran. What was lost in an outage says nothing of how many it bears.
             let usual_us = self.patience.usual.unwrap_or(ROUND_TRIP_US_UNKNOWN);
             let result = match lesson.burden {
-                Burden::Borne if self.is_slow(took_us, now) => limit::Result::Slow { are_most: self.are_most_slow() },
+                Burden::Borne if self.is_slow(took_us, now) => {
+                    limit::Result::Slow { are_most: self.are_most_slow() }
+                }
                 Burden::Borne => limit::Result::Borne,
                 Burden::TooMany | Burden::TooSoon => limit::Result::Lost,
             };
-            self.limit.count(result, self.running() + 1, usual_us, now);
+            self.limit.count((result, took_us), self.running() + 1, usual_us, now);
         }
         let turned = self.breaker.count(lesson.health, begun, (now, settles_us), chance);
         self.restart_if_open(turned, now);
@@ -230,7 +235,7 @@ impl Guard {
 
     /// After so much bad data about one company in a row, is that how its record is? Where much is bad, it takes more.
     pub(super) fn is_record_bad(&self, in_a_row: u32) -> bool {
-        in_a_row >= TRIES_MAX && self.bad_data.share().powi(in_a_row.min(1000).cast_signed()) < BAD_RECORD_CHANCE
+        in_a_row >= TRIES_MAX && self.bad_data.share().powf(in_a_row.into()) < BAD_RECORD_CHANCE
     }
 
     /// When a try that began then is overdue; None when that would say nothing of the registry.

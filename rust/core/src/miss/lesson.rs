@@ -33,7 +33,8 @@ impl Lesson {
     /// Of a try; None when it says nothing of the registry.
     pub(super) fn of(tried: &Tried) -> Option<Self> {
         let burden = Burden::Borne;
-        let failing = Self { health: Health::Failing, burden, is_timed: false, is_mendable: true, is_bad_data: false };
+        let failing =
+            Self { health: Health::Failing, burden, is_timed: false, is_mendable: true, is_bad_data: false };
         let bad_data = Self { health: Health::Heard, is_bad_data: true, ..failing };
         Some(match tried {
             Tried::Reply { told, .. } => Self::of_reply(told),

@@ -60,12 +60,20 @@ pub(super) struct Limit {
     max: f64,
     /// Beside so many, of late, a try was lost.
     beside: f64,
+    /// In this round: how long lost tries took, and all.
+    took_us: (u64, u64),
 }
 
 impl Limit {
     pub(super) fn new(caps: Caps, line: Line) -> Self {
         let max = f64::from(caps.concurrency_max.max(1));
-        Self { line, start: f64::from(caps.concurrency_start).clamp(1.0, max), max, beside: max }
+        Self {
+            line,
+            start: f64::from(caps.concurrency_start).clamp(1.0, max),
+            max,
+            beside: max,
+            took_us: (0, 0),
+        }
     }
 
     /// So many may run now.
@@ -80,18 +88,29 @@ impl Limit {
         self.max as u32
     }
 
-    /// A try ended so while so many ran, itself included; `round_trip_us` is what one usually takes.
-    pub(super) fn count(&mut self, result: Result, running: usize, round_trip_us: u64, now: Moment) {
+    /// A try ended so after `took_us`, while so many ran, itself included; `round_trip_us` is what one usually takes.
+    pub(super) fn count(
+        &mut self,
+        (result, took_us): (Result, u64),
+        running: usize,
+        round_trip_us: u64,
+        now: Moment,
+    ) {
         #[expect(clippy::cast_precision_loss, reason = "tries that run: far below 2^53")]
         let in_use = running as f64 * 1.3 >= self.most(self.line.load(Word::Limit));
-        if !in_use {
+        let round_began = Moment(self.line.load(Word::RoundBegan));
+        // What began before half was tried says nothing of half.
+        let is_of_before = self.is_tried() && round_began + took_us > now;
+        if !in_use || is_of_before {
             return;
         }
         if result == Result::Lost {
             #[expect(clippy::cast_precision_loss, reason = "tries that run: far below 2^53")]
             let beside = running.saturating_sub(1) as f64;
             self.beside += (beside - self.beside) * BESIDE_SHARE;
+            self.took_us.0 += took_us;
         }
+        self.took_us.1 += took_us;
         let round = self.line.add(Word::Round, ONE_RESULT + u64::from(result == Result::Lost));
         if result == Result::Borne && !self.is_tried() {
             let slow_start_below = f64::from_bits(self.line.load(Word::SlowStartBelow));
@@ -107,8 +126,7 @@ impl Limit {
             });
         }
         let (results, losses) = (low_half(round >> 32), low_half(round));
-        let is_over = now.since(Moment(self.line.load(Word::RoundBegan))) >= round_trip_us
-            && results >= ROUND_RESULTS_MIN;
+        let is_over = now.since(round_began) >= round_trip_us && results >= ROUND_RESULTS_MIN;
         let lost = f64::from(losses) / f64::from(results.max(1));
         if !is_over || results < TRIAL_RESULTS_MIN && (self.is_tried() || self.is_too_much(lost, results)) {
             return;
@@ -117,7 +135,17 @@ impl Limit {
         if self.line.change(Word::Round, round, 0) {
             self.line.store(Word::RoundBegan, now.0);
             self.end_round(lost, results, now);
+            self.took_us = (0, 0);
         }
+    }
+
+    /// So many were borne at once in this round: those beside which tries were lost, less the lost ones among them, which are as
+    /// many as the share of time that they took (Little 1961).
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of days have room in a float")]
+    fn borne(&self) -> f64 {
+        let (lost_us, all_us) = self.took_us;
+        let lost = lost_us as f64 / all_us.max(1) as f64;
+        self.beside * ((1.0 - lost) / (1.0 - self.always_lost())).min(1.0)
     }
 
     /// Is more lost than the registry loses anyway?
@@ -128,7 +156,7 @@ impl Limit {
     }
 
     /// What a round's losses say.
-    fn end_round(&self, lost: f64, results: u32, now: Moment) {
+    fn end_round(&mut self, lost: f64, results: u32, now: Moment) {
         let always = self.always_lost();
         let trial = self.line.load(Word::Trial);
         if trial != 0 {
@@ -145,11 +173,13 @@ impl Limit {
         // Where load was the cause a while ago, it is again, unless lowering the limit does not help.
         if self.was_overloaded_within(BELIEVED_US, now) && self.line.load(Word::Lowered) == 0 {
             self.line.store(Word::Lowered, 1);
-            return self.overload(|most| (most / 2.0).max(most.min(self.beside) * DECREASE), now);
+            let borne = self.borne();
+            return self.overload(|most| (most / 2.0).max(most.min(borne) * DECREASE), now);
         }
         let most = self.most(self.line.load(Word::Limit));
         self.line.store(Word::Lowered, 0);
         self.line.store(Word::Trial, halves(most, lost));
+        self.beside = self.borne();
         self.change(|most| most / 2.0);
     }
 
@@ -238,8 +268,8 @@ const fn low_half(word: u64) -> u32 {
 mod tests {
     use super::*;
 
-    fn result(is_lost: bool) -> Result {
-        if is_lost { Result::Lost } else { Result::Borne }
+    fn result(is_lost: bool) -> (Result, u64) {
+        (if is_lost { Result::Lost } else { Result::Borne }, ROUND_TRIP_US)
     }
     use crate::miss::chance::Chance;
     use crate::miss::moment::MS;
@@ -254,7 +284,7 @@ mod tests {
             ("it bears 60 at once", 60, 0, 50, 75),
             ("it bears 10 at once", 10, 0, 5, 16),
         ] {
-            let limit = Limit::new(Caps { concurrency_start: 160, concurrency_max: 200 }, Line::alone());
+            let mut limit = Limit::new(Caps { concurrency_start: 160, concurrency_max: 200 }, Line::alone());
             let mut chance = Chance::new(11);
             let mut sum = 0;
             for round in 1..=400 {
@@ -262,7 +292,12 @@ mod tests {
                 for _ in 0..running {
                     let is_beyond = chance.up_to(u64::from(running) - 1) >= bears;
                     let is_lost = is_beyond || chance.up_to(99) < lost_anyway;
-                    limit.count(result(is_lost), running as usize, ROUND_TRIP_US, Moment(round * ROUND_TRIP_US));
+                    limit.count(
+                        result(is_lost),
+                        running as usize,
+                        ROUND_TRIP_US,
+                        Moment(round * ROUND_TRIP_US),
+                    );
                 }
                 sum += if round > 200 { limit.get() } else { 0 };
             }
@@ -272,7 +307,7 @@ mod tests {
 
     /// The limit after so many round trips, each with as many results as the limit, of which every `loss_every`th is lost.
     fn after(round_trips: u64, loss_every: u32, caps: Caps) -> u32 {
-        let limit = Limit::new(caps, Line::alone());
+        let mut limit = Limit::new(caps, Line::alone());
         let mut count = 0;
         for round in 1..=round_trips {
             for _ in 0..limit.get() {
@@ -285,11 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn it_doubles_until_a_loss_and_keeps_within_its_bounds() {
+    fn it_grows_by_half_until_a_loss_and_keeps_within_its_bounds() {
         let caps = Caps { concurrency_start: 20, concurrency_max: 200 };
         for (round_trips, loss_every, least, most) in [
-            (1, u32::MAX, 40, 40),
-            (2, u32::MAX, 80, 80),
+            (1, u32::MAX, 30, 30),
+            (2, u32::MAX, 45, 45),
             (9, u32::MAX, 200, 200),
             (9, 20, 195, 200), // 5 % lost, whatever is asked: its nature
             (60, 4, 190, 200), // a quarter is lost, whatever is asked
@@ -304,14 +339,17 @@ mod tests {
 
     #[test]
     fn half_is_tried_and_what_was_borne_is_the_limit_afterwards() {
-        for (lost_of_half, limit_after, always_lost) in [(0, 62, 0.0), (5, 69, 0.0), (15, 100, 0.3), (20, 100, 0.4)] {
-            let limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 100 }, Line::alone());
-            let round = |of: u32, lost: u32, at: u64| {
-                (0..of).for_each(|nth| limit.count(result(nth < lost), 100, ROUND_TRIP_US, Moment(at * ROUND_TRIP_US)));
+        for (lost_of_half, limit_after, always_lost) in
+            [(0, 65, 0.0), (5, 79, 0.0), (15, 100, 0.3), (20, 100, 0.4)]
+        {
+            let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 100 }, Line::alone());
+            let round = |limit: &mut Limit, of: u32, lost: u32, at: u64| {
+                let now = Moment(at * ROUND_TRIP_US);
+                (0..of).for_each(|nth| limit.count(result(nth < lost), 100, ROUND_TRIP_US, now));
             };
-            round(50, 15, 1);
+            round(&mut limit, 50, 15, 1);
             assert_eq!(limit.get(), 50, "thirty in a hundred are lost");
-            round(50, lost_of_half, 2);
+            round(&mut limit, 50, lost_of_half, 2);
             assert_eq!(limit.get(), limit_after, "{lost_of_half}");
             assert!((limit.always_lost() - always_lost).abs() < 0.01, "{lost_of_half}");
             let is_load = limit.was_overloaded_within(ROUND_TRIP_US, Moment(2 * ROUND_TRIP_US));
@@ -321,7 +359,7 @@ mod tests {
 
     #[test]
     fn slow_growth_after_a_loss() {
-        let limit = Limit::new(Caps { concurrency_start: 90, concurrency_max: 200 }, Line::alone());
+        let mut limit = Limit::new(Caps { concurrency_start: 90, concurrency_max: 200 }, Line::alone());
         limit.line.store(Word::SlowStartBelow, 90_f64.to_bits());
         (0..90).for_each(|_| limit.count(result(false), 90, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
         assert_eq!(limit.get(), 90, "one more, almost");
@@ -331,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_use_neither_grows_nor_shrinks() {
-        let limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 }, Line::alone());
+        let mut limit = Limit::new(Caps { concurrency_start: 100, concurrency_max: 200 }, Line::alone());
         for at in 0..1000 {
             limit.count(result(at % 2 == 0), 49, ROUND_TRIP_US, Moment(at * ROUND_TRIP_US));
         }
@@ -346,18 +384,14 @@ mod tests {
         ] {
             let mut limit = Limit::new(Caps { concurrency_start: 400, concurrency_max: 500 }, Line::alone());
             if lost_before {
-                (0..20).for_each(|_| limit.count(result(true), 400, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
-                (0..30).for_each(|_| limit.count(result(true), 400, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
-                (0..50).for_each(|_| limit.count(result(false), 400, ROUND_TRIP_US, Moment(2 * ROUND_TRIP_US)));
-                limit.change(|_| 360.0);
-                limit.line.store(Word::SlowStartBelow, 360_f64.to_bits());
+                limit.overload(|_| 360.0, Moment(0));
             } else {
                 limit.count(result(false), 400, ROUND_TRIP_US, Moment(0));
             }
             limit.start = 20.0;
             limit.restart();
             assert_eq!(limit.get(), if lost_before { 90 } else { 100 });
-            (0..401).for_each(|_| limit.count(result(false), 500, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
+            (0..801).for_each(|_| limit.count(result(false), 500, ROUND_TRIP_US, Moment(ROUND_TRIP_US)));
             assert_eq!(limit.get(), soon);
         }
     }

@@ -82,8 +82,7 @@ impl Memo {
     ) -> Option<&Arc<Told>> {
         let failure = self.ring.get(self.place(hash)?)?;
         let waits = || failure.wait_until.is_some_and(|until| now < until);
-        let is_contradicted =
-            || now.since(failure.kept_at) >= LIFE_US_MAX && has_told_since(failure.kept_at);
+        let is_contradicted = || now.since(failure.kept_at) >= LIFE_US_MAX && has_told_since(failure.kept_at);
         (now < failure.ends_at || waits() && !is_contradicted()).then_some(&failure.told)
     }
 
@@ -109,8 +108,7 @@ impl Memo {
             return;
         }
         let (told, ends_at) = (Arc::clone(told), now + first_us);
-        let failure =
-            Failure { hash, told, life_us: first_us, ends_at, kept_at: now, wait_until, bad_data };
+        let failure = Failure { hash, told, life_us: first_us, ends_at, kept_at: now, wait_until, bad_data };
         let place = self.next;
         self.next = (self.next + 1) % self.most;
         if let Some(oldest) = self.ring.get_mut(place) {

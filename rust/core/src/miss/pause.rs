@@ -37,7 +37,14 @@ impl Pause {
     /// None; where it does not `obey`, there never is.
     pub(super) const fn new(obeys: bool, line: Line) -> Self {
         let refused = Streak::new(REFUSED_MIN, CHANCE, PRIOR);
-        Self { line, obeys, refused, refused_from: Moment(0), wished_until: [Moment(0); REFUSED_MIN as usize], told_of: Moment(0) }
+        Self {
+            line,
+            obeys,
+            refused,
+            refused_from: Moment(0),
+            wished_until: [Moment(0); REFUSED_MIN as usize],
+            told_of: Moment(0),
+        }
     }
 
     /// A try that began then was refused, and the registry asks for so much patience; good replies usually take less than
@@ -52,6 +59,13 @@ impl Pause {
         if self.obeys && self.refused.is_no_chance(settles_us, now) {
             let all_until = self.wished_until.iter().map(|until| until.0).min();
             self.line.raise(Word::PausedUntil, all_until.unwrap_or(0));
+        }
+    }
+
+    /// A registry of which nothing is of use anyway asks for so much patience.
+    pub(super) fn ask(&self, wish_us: u64, now: Moment) {
+        if self.obeys {
+            self.line.raise(Word::PausedUntil, (now + wish_us.min(PAUSE_US_MAX)).0);
         }
     }
 
@@ -116,9 +130,9 @@ mod tests {
     #[test]
     fn it_takes_as_many_as_are_no_chance() {
         for (good, every, expected) in [
-            (0, 0, 13),   // hardly anything is known
-            (500, 0, 5),  // it never refused
-            (500, 10, 9), // one in ten is usual
+            (0, 0, 13),    // hardly anything is known
+            (500, 0, 5),   // it never refused
+            (500, 10, 10), // one in ten is usual
             (500, 2, 30),
         ] {
             let mut pause = Pause::new(true, Line::alone());
