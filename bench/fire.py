@@ -32,8 +32,10 @@ from fire_goals import (
     Goal,
     abandon_goals,
     fire_goals,
+    maintenance_goals,
     memory_goals,
     misses_goals,
+    noise_goals,
     outage_goals,
     storm_goals,
     table,
@@ -61,7 +63,7 @@ PEERS = {
         str(ROOT / "bench" / "peers" / "fastapi_service.py"),
     ],
 }
-PEERS_PARTS = ("fire", "outage", "storm")
+PEERS_PARTS = ("fire", "outage", "storm", "flaky", "garbage", "maintenance")
 
 
 def rehearse(
@@ -154,6 +156,24 @@ def play_throttle() -> tuple[list[Goal], object]:
     return throttle_goals(report, per_s=float(per_s[0])), report
 
 
+def play_flaky() -> tuple[list[Goal], object]:
+    """Ask registries that do a little of everything that is wrong."""
+    report = rehearse("flaky")
+    return noise_goals(report, of_bound=99), report
+
+
+def play_garbage() -> tuple[list[Goal], object]:
+    """Ask registries that answer promptly, and mostly what cannot be used."""
+    report = rehearse("garbage")
+    return noise_goals(report, of_bound=97), report
+
+
+def play_maintenance() -> tuple[list[Goal], object]:
+    """Have each registry in turn ask to be left alone."""
+    report = rehearse("maintenance")
+    return maintenance_goals(report), report
+
+
 def play_abandon() -> tuple[list[Goal], object]:
     """Leave a thousand tries unanswered, and look at what is left of them."""
     report = rehearse("abandon")
@@ -212,11 +232,15 @@ PARTS: dict[str, Callable[[], tuple[list[Goal], object]]] = {
     "outage": play_outage,
     "storm": play_storm,
     "throttle": play_throttle,
+    "flaky": play_flaky,
+    "garbage": play_garbage,
+    "maintenance": play_maintenance,
     "misses": play_misses,
     "abandon": play_abandon,
     "memory": play_memory,
 }
 
+SERIES = ("seconds", "tries_by_second", "server_seconds", "limits")
 PARTS_USUAL = [part for part in PARTS if part != "memory"]  # ten minutes
 
 
@@ -287,12 +311,19 @@ def timed(work: Callable[[], Result]) -> tuple[Result, dict[str, object]]:
     return result, found
 
 
+def without_series(details: object) -> object:
+    """Leave out what is told by the second: the plots have it."""
+    if isinstance(details, dict):
+        return {key: without_series(value) for key, value in details.items() if key not in SERIES}
+    return details
+
+
 def keep(part: str, result: tuple[list[Goal], object], found: dict[str, object]) -> list[Goal]:
     """Write a part's result beside the others': one that is played again replaces itself. Gives its goals."""
     goals, details = result
     path = RESULTS / f"fire-{DATE}.json"
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    kept[part] = found | {"goals": [goal.told() for goal in goals], "details": details}
+    kept[part] = found | {"goals": [goal.told() for goal in goals], "details": without_series(details)}
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     print(f"written to {path.relative_to(ROOT)}")
     return goals

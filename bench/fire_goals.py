@@ -12,6 +12,9 @@ THROTTLED_TO_S = 60  # when the customers of `throttle` stop coming
 RECOVERY_S_MAX = 3
 STORM_FROM_S = 5  # the ramp's end
 REFUSAL_MS_MAX = 50
+MAINTENANCE_MS_MAX = 5
+MAINTENANCE_RECOVERY_S_MAX = 2
+ASKED_IN_MAINTENANCE_MAX = 5
 POOL = 32  # connections that the service keeps idle to a registry
 HELD_MIB_MAX = 110
 GROWTH_MIB_MAX = 3
@@ -147,6 +150,45 @@ def beyond_limit(peaks: Sequence[int], limits: Sequence[int]) -> int:
         for second in range(len(peaks))
     )
     return max((peak - most for peak, most in zip(peaks, allowed, strict=True) if peak > most), default=0)
+
+
+def noise_goals(report: dict[str, Any], *, of_bound: float) -> list[Goal]:
+    """Judge registries that are merely noisy."""
+    name = report["profile"]
+    each = ", ".join(
+        f"{country} {load['of_bound_percent']} at {load['requests_per_distinct']:g} requests a company"
+        for country, load in report["registries"].items()
+    )
+    wanted = f"{name}: first tries in time, of what an ideal cache could ({each})"
+    return [*_played(report), at_least(wanted, report["of_bound_percent"], of_bound, " %")]
+
+
+def maintenance_goals(report: dict[str, Any]) -> list[Goal]:
+    """Judge registries of which each in turn asks to be left alone."""
+    goals = _played(report)
+    for country, load in report["registries"].items():
+        name, outage = f"maintenance, {country}", load["outages"][0]
+        warm = _percent(outage["warm"]["right"], outage["warm"]["asked"])
+        refusals = outage["failures_settled"]
+        p99 = max((part["latency_ms"]["p99"] for part in refusals["statuses"].values()), default=0.0)
+        asked = sum(
+            second["requests"]
+            for second in load["seconds"][
+                int(outage["begin_s"]) + 1 : int(outage["begin_s"] + outage["length_s"])
+            ]
+        )
+        recovery_s = outage["recovery_s"]
+        goals += [
+            at_least(f"{name}: warm companies in time", warm, 100, " %"),
+            Goal(f"{name}: errors of cold ones from 3 s into it", f"p99 ≤ {MAINTENANCE_MS_MAX} ms",
+                 f"p99 {p99:g} ms (hung up {refusals['hung_up']})",
+                 p99 <= MAINTENANCE_MS_MAX and not refusals["hung_up"]),
+            Goal(f"{name}: well again after it", f"≤ {MAINTENANCE_RECOVERY_S_MAX} s",
+                 "never" if recovery_s is None else f"{recovery_s:g} s",
+                 recovery_s is not None and recovery_s <= MAINTENANCE_RECOVERY_S_MAX),
+            at_most(f"{name}: requests at it from its second second on", asked, ASKED_IN_MAINTENANCE_MAX),
+        ]  # fmt: skip
+    return goals
 
 
 def outage_goals(report: dict[str, Any]) -> list[Goal]:

@@ -138,7 +138,8 @@ async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
         assert statuses[0] == 404
         assert statuses[-1] == 504
         asked = registry.counts.requests
-        assert registry.counts.statuses[429] == 1
+        # One refusal binds its own question; a few say that it is the registry that asks for patience.
+        assert 1 <= registry.counts.statuses[429] <= 8
         assert (await running.get("x0")).status_code == 404, "what is known is still told"
         assert (await running.get("another")).status_code == 504
         assert registry.counts.requests == asked

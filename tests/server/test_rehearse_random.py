@@ -11,7 +11,7 @@ import pytest
 
 from backendify.rehearsal.drawn import verdict
 
-RAISED = ("--set", "concurrency_max=2000", "--set", "fetches_max=20000", "--set", "waiters_max=50000")
+RAISED = ("--set", "deadline_ms=1000", "--set", "concurrency_max=2000", "--set", "fetches_max=20000", "--set", "waiters_max=50000")
 
 
 async def rehearse(*arguments: str) -> tuple[int, str, str]:
@@ -91,7 +91,7 @@ async def test_one_set_is_a_profile_that_plays_the_same(tmp_path: Path) -> None:
 
 async def test_where_one_collapses_it_is_told_how_far_it_was_driven(tmp_path: Path) -> None:
     report = await draw(tmp_path / "score.json", "4", "--collapsing")
-    assert report["policy"] == {}
+    assert report["policy"] == {"deadline_ms": 1000}
     for row in report["rows"]:
         assert not row["throttles"]
         assert row["rules"]["of_borne"] > 0

@@ -286,13 +286,10 @@ fn what_the_registry_said_is_told_though_it_is_of_no_use_when_nothing_better_com
     };
     let hangs: fn(&mut Service) = |_| {};
     let nothing: fn(&mut Service) = |_| {};
-    let refuses: fn(&mut Service) = |service| service.end_all(14, || reply_after(503, 5 * S));
-    let pauses: fn(&mut Service) = |service| service.end_newest(10, || reply_after(503, 5 * S));
     let fails: fn(&mut Service) = |service| service.end_all(44, || Tried::Reset);
     let breaks: fn(&mut Service) = |service| service.end_newest(10, || Tried::ConnectFailed);
     for (why, before, meanwhile, silence) in [
         ("the retry hangs", nothing, hangs, Silence::TimedOut),
-        ("a pause", refuses, pauses, Silence::Throttled),
         ("the breaker", fails, breaks, Silence::Unreachable),
     ] {
         let told = told_at_the_end(reply(500), before, meanwhile);
@@ -324,20 +321,24 @@ fn who_waits_for_room_for_a_retry_is_told_what_the_registry_said_when_the_breake
 
 #[test]
 fn a_retry_that_may_not_begin_costs_the_budget_nothing() {
-    // Nineteen first tries earn one retry.
-    let policy = Policy { retry_share: 1.01 / 19.0, retries_per_s: 0.0, ..Policy::default() };
+    // Forty-six first tries earn one retry.
+    let policy = Policy { retry_share: 1.01 / 46.0, retries_per_s: 0.0, ..Policy::default() };
     let mut service = Service::new(policy);
-    service.end_all(17, || reply_after(503, 5 * S));
-    service.answers.clear();
+    service.end_all(44, || Tried::Reset);
     let retries = |service: &Service| service.misses.registry_stats(0, service.now).unwrap().retries;
     service.ask(1, 1);
     service.ask(2, 2);
     service.end(0, Tried::Reset);
-    service.end(0, reply_after(503, 5 * S));
+    assert_eq!(service.answer(1), None, "a retry is planned");
+    service.end_newest(10, || Tried::ConnectFailed);
+    assert_eq!(service.misses.registry_stats(0, service.now).unwrap().breaker, Breaker::Open);
     service.pass(100 * MS);
-    assert_eq!((service.answers.len(), retries(&service)), (2, 0), "the pause forbids it");
-    service.pass(5 * S);
+    assert!(service.answer(1).is_some() && retries(&service) == 0, "the breaker forbids it");
+    service.end(0, reply(200));
+    service.pass(S);
     service.ask(3, 3);
+    service.end(0, reply(200));
+    service.ask(4, 4);
     service.end(0, Tried::Reset);
     service.pass(100 * MS);
     assert_eq!((service.tries.len(), retries(&service)), (1, 1), "what was paid is there again");

@@ -18,6 +18,8 @@
 //! sixteenth of the time for which it was away. A probe that hangs is given up when it is overdue, after two seconds at the
 //! latest, and the next one goes out. None goes out while the one before it runs, or in a pause for which the registry asked.
 //!
+//! It is over 300 lines: what opens it and what closes it again are one story.
+//!
 //! Each worker judges by its own results. But a breaker that one of them opens is open for all, and so is one that is
 //! closed; all send one probe together.
 

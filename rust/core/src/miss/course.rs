@@ -172,7 +172,7 @@ impl<W> Misses<W> {
         if told.outcome.fact().is_ok() {
             if let Some(guard) = self.guards.get_mut(usize::from(flight.registry)) {
                 guard.counted.answered += 1;
-                if ended.is_further {
+                if ended.is_further && flight.failure.is_some() {
                     guard.help(now);
                 }
             }
@@ -272,9 +272,9 @@ impl<W> Misses<W> {
             && flight.ends_at.is_some_and(|ends_at| retry_at < ends_at)
             && guard.breaker.state() == stats::Breaker::Closed
             && guard.pause.left_us(now) == 0
-            && guard.budget.has(0.0, now);
+            && guard.budget.has_retry(now);
         if may {
-            guard.budget.spend();
+            guard.budget.spend_retry();
             flight.retry_is_paid = true;
             (flight.retry_at, flight.patience_at, flight.overdue_at) = (Some(retry_at), None, None);
             flight.late_at = None;
@@ -339,19 +339,24 @@ impl<W> Misses<W> {
     /// kept for retries, and for what several customers wait for. Room is claimed last: a claim may use up this worker's look.
     fn try_again(&mut self, number: usize, now: Moment, acts: &mut Vec<Act<W>>) -> bool {
         let Some(flight) = self.flights.all.get(number) else { return true };
-        let registry = flight.registry;
+        let (registry, has_failed) = (flight.registry, flight.failure.is_some());
         let rest = if flight.waiters.has_several() { 0.0 } else { retry::SAVED_MAX / 2.0 };
         let Some(guard) = self.guards.get_mut(usize::from(registry)) else { return true };
         // What a registry bears below its ceiling is for first tries.
         let may = guard.breaker.state() == stats::Breaker::Closed
             && !guard.is_pressed()
-            && guard.budget.has(rest, now);
+            && if has_failed { guard.budget.has_retry(now) } else { guard.budget.has(rest, now) };
         if !may || self.claim(registry, now) != Room::Now {
             return false;
         }
         if let Some(guard) = self.guards.get_mut(usize::from(registry)) {
-            guard.budget.spend();
-            guard.counted.hedges += 1;
+            if has_failed {
+                guard.budget.spend_retry();
+                guard.counted.retries += 1;
+            } else {
+                guard.budget.spend();
+                guard.counted.hedges += 1;
+            }
         }
         self.begin(number, now, acts);
         true

@@ -1,4 +1,6 @@
 //! Allow: whether a registry may be asked now, by all that is known of it. No registry's troubles touch another's guard.
+//!
+//! It is over 300 lines: all rules of one registry meet here, and each is a file of its own.
 
 use super::breaker::Breaker;
 use super::ceiling::Ceiling;
@@ -169,11 +171,12 @@ impl Guard {
             self.pause.tell(begun, now);
         } else {
             self.counted.failed += 1;
-            if let Some(wish_us) = retry_after_us {
-                self.pause.refuse(wish_us, begun, (now, settles_us));
-                if self.breaker.state() == stats::Breaker::Open {
-                    self.pause.ask(wish_us, now);
+            match retry_after_us {
+                Some(wish_us) => {
+                    let is_open = self.breaker.state() == stats::Breaker::Open;
+                    self.pause.refuse(wish_us, begun, now, is_open);
                 }
+                None => self.pause.fail(now),
             }
         }
         if lesson.is_timed || lesson.is_bad_data {

@@ -13,9 +13,9 @@ use super::streak::Streak;
 pub(super) const PAUSE_US_MAX: u64 = 3600 * S;
 /// So many in a row must be refused at least.
 const REFUSED_MIN: u32 = 5;
-/// It may be for an hour, so it must be less probable than this: eighteen in a row, where nothing is known yet.
+/// It may be for an hour, so it must be less probable than this.
 const CHANCE: f64 = 1e-9;
-const PRIOR: f64 = 0.3;
+const PRIOR: f64 = 0.1;
 
 /// Until when one registry is left alone, by all workers: the word of one that was told holds for all.
 #[derive(Clone, Debug)]
@@ -47,25 +47,28 @@ impl Pause {
         }
     }
 
-    /// A try that began then was refused, and the registry asks for so much patience; good replies usually take less than
-    /// `settles_us`. The registry as a whole is left alone for as long as the last five ask for: one server may ask for longer.
-    pub(super) fn refuse(&mut self, wish_us: u64, begun: Moment, (now, settles_us): (Moment, u64)) {
+    /// A try that began then was refused, and the registry asks for so much patience. The registry as a whole is left alone for as long as the last five ask for: one server may ask for longer. Where
+    /// nothing it says is of use anyway, or it has told nothing yet, five are enough.
+    pub(super) fn refuse(&mut self, wish_us: u64, begun: Moment, now: Moment, is_of_no_use: bool) {
         self.refused_from = if self.refused.length() == 0 { begun } else { self.refused_from.min(begun) };
         self.refused.lengthen(now);
         self.wished_until.rotate_left(1);
         if let Some(last) = self.wished_until.last_mut() {
             *last = now + wish_us.min(PAUSE_US_MAX);
         }
-        if self.obeys && self.refused.is_no_chance(settles_us, now) {
+        // Whoever was asked since the first refusal and is told something contradicts it: nothing has to settle first.
+        let is_whole = self.refused.is_no_chance(0, now)
+            || (is_of_no_use || self.told_of == Moment(0)) && self.refused.length() >= REFUSED_MIN;
+        if self.obeys && is_whole {
             let all_until = self.wished_until.iter().map(|until| until.0).min();
             self.line.raise(Word::PausedUntil, all_until.unwrap_or(0));
         }
     }
 
-    /// A registry of which nothing is of use anyway asks for so much patience.
-    pub(super) fn ask(&self, wish_us: u64, now: Moment) {
-        if self.obeys {
-            self.line.raise(Word::PausedUntil, (now + wish_us.min(PAUSE_US_MAX)).0);
+    /// A try failed in another way: not everybody is asked for patience.
+    pub(super) fn fail(&mut self, now: Moment) {
+        if self.left_us(now) == 0 {
+            self.refused.end();
         }
     }
 
@@ -107,7 +110,7 @@ mod tests {
     use crate::miss::moment::MS;
 
     fn refused(pause: &mut Pause, times: u32, wish_s: u64, now: Moment) {
-        (0..times).for_each(|_| pause.refuse(wish_s * S, now, (now, 0)));
+        (0..times).for_each(|_| pause.refuse(wish_s * S, now, now, false));
     }
 
     #[test]
@@ -130,9 +133,9 @@ mod tests {
     #[test]
     fn it_takes_as_many_as_are_no_chance() {
         for (good, every, expected) in [
-            (0, 0, 13),    // hardly anything is known
-            (500, 0, 5),   // it never refused
-            (500, 10, 10), // one in ten is usual
+            (0, 0, 8),    // hardly anything is known
+            (500, 0, 5),  // it never refused
+            (500, 10, 9), // one in ten is usual
             (500, 2, 30),
         ] {
             let mut pause = Pause::new(true, Line::alone());

@@ -32,15 +32,17 @@ pub(super) struct Budget {
     per_s: f64,
     per_help: f64,
     saved: f64,
+    /// For retries alone.
+    helped: f64,
     counted_at: Moment,
 }
 
 impl Budget {
-    /// `share` of first tries, `per_s` beside them, and `per_help` for each that helped. What a few seconds bring is there at
-    /// once.
+    /// `share` of first tries, `per_s` beside them, and `per_help` for each retry that helped. What a few seconds bring is there
+    /// at once.
     pub(super) fn new(share: f64, per_s: f64, per_help: f64) -> Self {
         let saved = (5.0 * per_s).min(SAVED_MAX);
-        Self { share, per_s, per_help, saved, counted_at: Moment::default() }
+        Self { share, per_s, per_help, saved, helped: 0.0, counted_at: Moment::default() }
     }
 
     /// A first try began.
@@ -48,9 +50,24 @@ impl Budget {
         self.saved = (self.saved + self.share).min(SAVED_MAX);
     }
 
-    /// A further try brought an answer, and load is not the trouble.
+    /// A retry mended what had failed, and load is not the trouble: others may follow. Second tries for slowness earn nothing: of
+    /// these nobody knows whether they were needed.
     pub(super) fn help(&mut self) {
-        self.saved = (self.saved + self.per_help).min(SAVED_MAX);
+        self.helped = (self.helped + self.per_help).min(SAVED_MAX);
+    }
+
+    /// May something that failed be tried again?
+    pub(super) fn has_retry(&mut self, now: Moment) -> bool {
+        self.helped >= 1.0 || self.has(0.0, now)
+    }
+
+    /// It is, or is to be soon.
+    pub(super) fn spend_retry(&mut self) {
+        if self.helped >= 1.0 {
+            self.helped -= 1.0;
+        } else {
+            self.spend();
+        }
     }
 
     /// Is there a further try in it, and `rest` beside that?
