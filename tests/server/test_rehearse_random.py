@@ -11,7 +11,16 @@ import pytest
 
 from backendify.rehearsal.drawn import verdict
 
-RAISED = ("--set", "deadline_ms=1000", "--set", "concurrency_max=2000", "--set", "fetches_max=20000", "--set", "waiters_max=50000")
+RAISED = (
+    "--set",
+    "deadline_ms=1000",
+    "--set",
+    "concurrency_max=2000",
+    "--set",
+    "fetches_max=20000",
+    "--set",
+    "waiters_max=50000",
+)
 
 
 async def rehearse(*arguments: str) -> tuple[int, str, str]:

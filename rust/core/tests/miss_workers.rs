@@ -338,7 +338,8 @@ fn no_worker_probes_a_registry_before_the_pause_that_it_asked_for_is_over() {
     assert_eq!(machine.stats(1, 0).breaker, Breaker::Closed);
     assert!(probes.len() <= 10, "five refusals, at either worker, say that it is meant: {probes:?}");
     probes.dedup();
-    assert_eq!(probes, [0, 30], "seconds at which it was probed");
+    assert_eq!(probes.last(), Some(&30), "{probes:?}: seconds at which it was probed");
+    assert!(probes.iter().all(|at_s| *at_s <= 1 || *at_s == 30), "{probes:?}: none in the pause");
 }
 
 /// So many workers at a registry that bears three a second: tries begun within half a minute, and 429s among them.
