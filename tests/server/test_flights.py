@@ -9,6 +9,7 @@ import httpx
 import service
 from backendify.rehearsal.behaviour import Behaviour
 from backendify.rehearsal.companies import Company
+from backendify.rehearsal.misbehaving import MisbehavingRegistry
 from backendify.rehearsal.registry import Registry
 from service import ONCE
 
@@ -129,20 +130,36 @@ async def test_a_registry_that_hangs_holds_its_own_share_and_never_another_s() -
         assert (await running.get("1", "gg")).status_code == 200
 
 
-async def test_a_registry_that_asks_for_patience_is_left_alone() -> None:
+async def test_a_registry_that_refuses_everybody_is_left_alone() -> None:
+    async with (
+        MisbehavingRegistry("unavailable") as registry,  # 503, and Retry-After: 1
+        service.running({"im": registry.url}, *ONCE) as running,
+    ):
+        statuses = {(await running.get(f"x{number}")).status_code for number in range(60)}
+        assert statuses == {504}
+        # One refusal binds its own question; five say that it is the registry that asks for patience, once a second.
+        assert registry.requests <= 20
+
+
+async def test_patience_is_asked_for_a_question_and_not_for_the_country() -> None:
     async with (
         Registry(Behaviour(throttle_per_s=1, retry_after_s=30), COMPANIES) as registry,
         service.running({"im": registry.url}, *ONCE) as running,
     ):
-        statuses = [(await running.get(f"x{number}")).status_code for number in range(20)]
-        assert statuses[0] == 404
-        assert statuses[-1] == 504
-        asked = registry.counts.requests
-        # One refusal binds its own question; a few say that it is the registry that asks for patience.
-        assert 1 <= registry.counts.statuses[429] <= 8
+        assert (await running.get("x0")).status_code == 404
+        number = 1
+        while not registry.counts.statuses[429]:
+            last = await running.get(f"x{number}")
+            number += 1
+        assert last.status_code == 504
         assert (await running.get("x0")).status_code == 404, "what is known is still told"
-        assert (await running.get("another")).status_code == 504
-        assert registry.counts.requests == asked
+        for _ in range(3):
+            assert (await running.get(f"x{number - 1}")).status_code == 504
+        assert registry.counts.by_number[f"x{number - 1}"] == 1, "it is to wait for half a minute"
+        # Others are asked for at the registry's pace.
+        statuses = {(await running.get(f"y{number}")).status_code for number in range(20)}
+        assert 404 in statuses
+        assert registry.counts.statuses[429] <= 8
 
 
 async def test_a_crowd_at_a_hanging_registry_leaves_room_for_hits_and_for_the_others_customers() -> None:
